@@ -1,0 +1,54 @@
+"""kdseg: distil large segmentation networks into small ones that run in real time."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdseg.components import (
+        Backbone,
+        BackboneContext,
+        Callback,
+        CallbackContext,
+        ClassShares,
+        Dataset,
+        DatasetContext,
+        Diagnostic,
+        DiagnosticContext,
+        Loss,
+        LossContext,
+    )
+    from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
+    from kdseg.engine.models import load
+    from kdseg.errors import KdsegError
+    from kdseg.hooks import Hooks, RunView
+    from kdseg.hookspecs import hookimpl
+    from kdseg.losses import LossCall, LossModule, PixelLoss, Prediction
+
+_HOMES = {
+    "kdseg.components": (
+        "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
+        "Diagnostic", "DiagnosticContext", "Loss", "LossContext",
+    ),
+    "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
+    "kdseg.engine.models": ("load",),
+    "kdseg.errors": ("KdsegError",),
+    "kdseg.hooks": ("Hooks", "RunView"),
+    "kdseg.hookspecs": ("hookimpl",),
+    "kdseg.losses": ("LossCall", "LossModule", "PixelLoss", "Prediction"),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, RUF022 (computed from the table above, one truth)
+    *_HOME_OF
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used, so that `import kdseg` stays quick and free of torch."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'kdseg' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value

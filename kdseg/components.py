@@ -1,0 +1,203 @@
+"""The kinds of component: a base class each, what its `build` is given, and the table of kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from kdseg.data.samples import ClassTable, Samples
+    from kdseg.hooks import Hooks
+    from kdseg.losses import LossModule
+
+
+class Component:
+    """A thing that a recipe can name.
+
+    A component is an attrs class (``@frozen(kw_only=True)``): its docstring is its help, its fields, each
+    ``Annotated[type, "help"]`` with a default or without, are its options in a recipe, and its ``build(ctx)``
+    makes the working object. Importing its module loads no torch: `build` imports what it needs.
+    """
+
+    name: ClassVar[str]
+    """What recipes call it: lower-case letters, digits, ``-`` and ``_``."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Requirement strings of optional libraries (``"transformers>=4.40"``), checked when a recipe uses it."""
+
+
+@frozen(kw_only=True)
+class BackboneContext:
+    """What a backbone is built for."""
+
+    in_channels: int
+    num_classes: int
+
+
+class Backbone(Component):
+    """A segmentation network.
+
+    Its module takes float images N×3×H×W, normalised, and gives logits N×C×H×W at the input's size, for any
+    H and W of 32 or more; or a dict with those under ``"logits"`` and further heads under names of their own.
+    """
+
+    def build(self, ctx: BackboneContext) -> nn.Module:
+        """Make the network, its first weights drawn from torch's global generator."""
+        raise NotImplementedError
+
+    def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:  # noqa: ARG002 (a default for networks without stages)
+        """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
+        return {}
+
+
+@frozen(kw_only=True)
+class DatasetContext:
+    """Which samples are wanted."""
+
+    split: str
+    seed: int
+    """The recipe's seed, for datasets that draw their samples."""
+
+
+class Dataset(Component):
+    """Labelled images.
+
+    `build` gives the samples of one split. What is wrong with the files (a missing folder, an image without its
+    mask) is raised as `KdsegError`, naming the file and the mend.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """Give the samples of the split `ctx.split`, one of `splits`."""
+        raise NotImplementedError
+
+    def class_table(self) -> ClassTable:
+        """Give the classes, without touching the disk."""
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
+class ClassShares:
+    """How often each class occurs among the training labels; ignored pixels count nowhere."""
+
+    pixels: tuple[int, ...]
+    """Labelled pixels of each class."""
+    pixels_where_present: tuple[int, ...]
+    """Labelled pixels, of any class, in the images that hold the class."""
+    images: tuple[int, ...]
+    """Images that hold the class."""
+
+
+@frozen(kw_only=True)
+class LossContext:
+    """What a loss is built for."""
+
+    num_classes: int
+    class_shares: Callable[[], ClassShares]
+    """Counts the training labels, when first called."""
+    learner_taps: Mapping[str, tuple[int, int, int]]
+    """Channels, height and width, at the training images' size, of the learner's taps that `Loss.taps` asked for."""
+    source_taps: Mapping[str, tuple[int, int, int]]
+    """Likewise of the source's; empty without one."""
+
+
+class Loss(Component):
+    """What a term computes from its learner's prediction, its source's prediction and the labels.
+
+    `build` gives a `kdseg.losses.LossModule`.
+    """
+
+    role: ClassVar[Literal["supervised", "distillation", "regulariser"]]
+    """supervised: needs labels. distillation: needs a source. regulariser: needs neither."""
+    per: ClassVar[Literal["pixel", "image", "batch"]] = "pixel"
+    """What it is a mean over. Per pixel or image it returns a sum and counts from the target alone; per batch, a mean."""
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """Contracts of `kdseg.losses` that it cannot meet by nature, each with the reason."""
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make the working loss."""
+        raise NotImplementedError
+
+    def taps(
+        self,
+        learner: Sequence[str],  # noqa: ARG002 (a default for losses on logits)
+        source: Sequence[str],  # noqa: ARG002
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Say which taps it reads, of the learner and of the source, given the stage names that each offers."""
+        return (), ()
+
+
+@frozen(kw_only=True)
+class DiagnosticContext:
+    """What a diagnostic is built for."""
+
+    classes: ClassTable
+    trials: int
+    """How many predictions of the same image it is given."""
+
+
+class Diagnostic(Component):
+    """A measure of one or more trials' predictions on the same images."""
+
+    def build(self, ctx: DiagnosticContext) -> Any:
+        """Make an accumulator whose memory grows with neither images nor trials."""
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
+class CallbackContext:
+    """What a callback is built for."""
+
+    label: str
+    """The name of its table in the recipe."""
+    metric: str
+    """What the recipe judges learners by; greater is better."""
+
+
+class Callback(Component):
+    """Something that watches a run. `build` gives a `kdseg.Hooks`, made anew for each run."""
+
+    def build(self, ctx: CallbackContext) -> Hooks:
+        """Make the watcher."""
+        raise NotImplementedError
+
+
+@frozen
+class Kind:
+    """One row of the table of kinds."""
+
+    name: str
+    base: type[Component]
+
+    @property
+    def plural(self) -> str:
+        """The kind's name for several: ``losses``."""
+        return self.name + ("es" if self.name.endswith("s") else "s")
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook that hands over components of this kind."""
+        return f"kdseg_{self.plural}"
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("backbone", Backbone),
+        Kind("dataset", Dataset),
+        Kind("loss", Loss),
+        Kind("diagnostic", Diagnostic),
+        Kind("callback", Callback),
+    )
+}
+"""A sixth kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""
+
+
+def kind_of(cls: type[Component]) -> Kind:
+    """Give the kind that a component class belongs to."""
+    return next(kind for kind in KINDS.values() if issubclass(cls, kind.base))

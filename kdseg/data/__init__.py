@@ -1,0 +1,1 @@
+"""Samples, class tables, augmentation and deterministic loading."""

@@ -1,0 +1,55 @@
+"""Mistakes a person can mend, each saying how."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class KdsegError(Exception):
+    """A mistake of the user's: the command line prints its text alone and exits with 2."""
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One thing that is wrong, and where it can be mended."""
+
+    message: str
+    key: str = ""
+    """Dotted key of the recipe, such as ``models.student.backbone.base``."""
+    where: str = ""
+    """``FILE:LINE`` or ``--set``; empty where the problem has no place in a file."""
+
+    def __str__(self) -> str:
+        """Give the problem as one line: place, key, message."""
+        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+
+
+class ProblemsError(KdsegError):
+    """Several problems, found in one phase and told together, one a line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Give ``"; did you mean 'x'?"`` for the nearest candidate, or the empty string where none is near."""
+    near = difflib.get_close_matches(name.lower(), {candidate.lower(): None for candidate in candidates}, n=1)
+    if not near:
+        return ""
+    return f"; did you mean {next(c for c in candidates if c.lower() == near[0])!r}?"
+
+
+def display_path(path: Path) -> str:
+    """Give the path as a person types it: relative to the working folder where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,129 @@
+"""The events of a run, for callbacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
+    from kdseg.data.samples import ClassTable
+
+
+class RunView(Protocol):
+    """What a callback sees of the run. The same on every process, but for the batch."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken."""
+        ...
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the last step belonged to, from 0."""
+        ...
+
+    @property
+    def participants(self) -> Mapping[str, nn.Module]:
+        """The networks by name."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The last values by name: ``loss/TERM``, ``weight/TERM``, ``val/PARTICIPANT/METRIC``."""
+        ...
+
+    @property
+    def batch(self) -> Any:
+        """The last micro-batch of this process; None before the first."""
+        ...
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        ...
+
+    @property
+    def pictures(self) -> Path:
+        """The folder for pictures."""
+        ...
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        ...
+
+    def record(self, name: str, value: float) -> None:
+        """Write a number of the callback's own to the run's metrics at this step."""
+        ...
+
+    def predict(self, participant: str, images: Any) -> Any:
+        """Give a participant's logits, N×C×H×W, for uint8 images N×H×W×3, in eval mode and without gradient."""
+        ...
+
+    def keep_models(self, folder: Path) -> None:
+        """Write every learner, ready to use, below `folder`."""
+        ...
+
+    def stop(self, reason: str) -> None:
+        """End the run after this event, as finished."""
+        ...
+
+
+class Hooks:
+    """A watcher of one run: override the events that matter; the rest do nothing.
+
+    A method called ``on_…`` that this class lacks is refused when the class is made: it would never be called.
+    """
+
+    def __init_subclass__(cls) -> None:
+        """Refuse events that do not exist."""
+        unknown = [name for name in vars(cls) if name.startswith("on_") and not hasattr(Hooks, name)]
+        if unknown:
+            from kdseg.errors import did_you_mean
+
+            events = [name for name in vars(Hooks) if name.startswith("on_")]
+            raise TypeError(
+                f"{cls.__name__}.{unknown[0]}: no such event{did_you_mean(unknown[0], events)} Events: {', '.join(events)}"
+            )
+
+    def on_run_start(self, run: RunView) -> None:
+        """After set-up or resume, before the first step."""
+
+    def on_epoch_start(self, run: RunView) -> None:
+        """Before the first step of an epoch."""
+
+    def on_step_end(self, run: RunView) -> None:
+        """After an optimizer step."""
+
+    def on_evaluation_end(self, run: RunView) -> None:
+        """After an evaluation; `run.values` holds its numbers."""
+
+    def on_checkpoint(self, run: RunView) -> None:
+        """After a checkpoint was written."""
+
+    def on_run_end(self, run: RunView) -> None:
+        """After the last step, evaluation and checkpoint."""
+
+    def on_exception(self, run: RunView, error: BaseException) -> None:
+        """When the run dies; the error goes on afterwards."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed run must restore: plain values that JSON can hold."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""

@@ -1,0 +1,81 @@
+"""The hooks of a plugin: one a kind, each handing over component classes.
+
+A plugin is a module named by an entry point of the group ``kdseg``::
+
+    [project.entry-points.kdseg]
+    mine = "my_package"
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Loss
+
+hookspec = pluggy.HookspecMarker("kdseg")
+hookimpl = pluggy.HookimplMarker("kdseg")
+
+
+@hookspec
+def kdseg_backbones() -> Iterable[type[Backbone]]:  # type: ignore[empty-body]
+    """Hand over backbones.
+
+    Example::
+
+        @hookimpl
+        def kdseg_backbones():
+            return [UNet1M, UNet70M]
+    """
+
+
+@hookspec
+def kdseg_datasets() -> Iterable[type[Dataset]]:  # type: ignore[empty-body]
+    """Hand over datasets.
+
+    Example::
+
+        @hookimpl
+        def kdseg_datasets():
+            return [CamVid]
+    """
+
+
+@hookspec
+def kdseg_losses() -> Iterable[type[Loss]]:  # type: ignore[empty-body]
+    """Hand over losses.
+
+    Example::
+
+        @hookimpl
+        def kdseg_losses():
+            return [PixelKL]
+    """
+
+
+@hookspec
+def kdseg_diagnostics() -> Iterable[type[Diagnostic]]:  # type: ignore[empty-body]
+    """Hand over diagnostics.
+
+    Example::
+
+        @hookimpl
+        def kdseg_diagnostics():
+            return [BiasVariance]
+    """
+
+
+@hookspec
+def kdseg_callbacks() -> Iterable[type[Callback]]:  # type: ignore[empty-body]
+    """Hand over callbacks.
+
+    Example::
+
+        @hookimpl
+        def kdseg_callbacks():
+            return [Gallery]
+    """

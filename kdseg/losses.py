@@ -1,0 +1,101 @@
+"""What the working module of a loss is: its inputs and its base classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from attrs import field, frozen
+from torch import nn
+
+from kdseg.data.samples import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+@frozen(kw_only=True, eq=False)
+class Prediction:
+    """What one participant says of a batch."""
+
+    logits: Tensor
+    """N×C×H×W, at the images' size."""
+    taps: Mapping[str, Tensor] = field(factory=dict)
+    """Features N×C'×H'×W' by tap name."""
+    heads: Mapping[str, Tensor] = field(factory=dict)
+    """Further outputs of the network, by its own names."""
+
+
+@frozen(kw_only=True, eq=False)
+class LossCall:
+    """What else a loss may read at a step."""
+
+    progress: float
+    """Optimizer steps taken, as a share of the run's, 0..1."""
+    images: Tensor
+    """N×3×H×W, normalised, as the networks saw them."""
+    generator: torch.Generator
+    """On the images' device; the same numbers at the same step of the same recipe."""
+
+
+class LossModule(nn.Module):
+    """A loss at work.
+
+    Called with the learner's prediction, the source's (None without one), the target and a `LossCall`. It returns a
+    scalar: for a loss per pixel or per image the sum over what `count` counts, for a loss per batch the mean of its
+    micro-batch. The engine divides by the count of the global batch, so that processes and micro-batches don't change
+    the step. The contracts: ignored pixels change neither value nor gradient, gradient reaches the learner alone,
+    identical predictions give 0 for a distillation loss, an all-ignored batch gives 0.
+    """
+
+    def count(self, target: Tensor) -> Tensor:
+        """Give what a micro-batch adds to the divisor, as a scalar that follows from the target alone.
+
+        Args:
+            target: N×H×W integers, `IGNORE_INDEX` where ignored.
+
+        Returns:
+            The number of valid pixels. A loss per image, or with class weights, overrides this.
+        """
+        return (target != IGNORE_INDEX).sum()
+
+    def forward(self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall) -> Tensor:
+        """Compute the loss."""
+        raise NotImplementedError
+
+
+class PixelLoss(LossModule):
+    """A loss per pixel, from a map of the logits.
+
+    Ignored pixels are blanked before any arithmetic: neither a NaN there nor its gradient can reach the sum.
+    """
+
+    def pixel_map(self, learner: Tensor, source: Tensor | None, target: Tensor, call: LossCall) -> Tensor:
+        """Give the loss of each pixel, N×H×W.
+
+        Args:
+            learner: logits N×C×H×W in float32 or float64, 0 at ignored pixels.
+            source: likewise, detached; None without a source.
+            target: N×H×W class indices, 0 at ignored pixels.
+            call: what else may be read.
+        """
+        raise NotImplementedError
+
+    def forward(self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall) -> Tensor:
+        """Sum the map over the valid pixels."""
+        ignored = target == IGNORE_INDEX
+        hidden = ignored.unsqueeze(1)
+        loss = self.pixel_map(
+            full_precision(learner.logits).masked_fill(hidden, 0),
+            None if source is None else full_precision(source.logits).detach().masked_fill(hidden, 0),
+            target.masked_fill(ignored, 0),
+            call,
+        )
+        return loss.masked_fill(ignored, 0).sum()
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """Give half-precision values as float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
