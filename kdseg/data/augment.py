@@ -1,0 +1,177 @@
+"""Random changes of training samples, by the class names of albumentations."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import evolve
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for a newer release otherwise
+import albumentations
+from albumentations.core.composition import BaseCompose
+
+from kdseg.by_name import OptionError, construct, lookup
+from kdseg.data.labelled import labelled
+from kdseg.data.samples import IGNORE_INDEX, Sample
+from kdseg.data.streams import stream
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+_FLOAT = "it gives no uint8 image; batches travel as uint8 and are normalised on the device"
+_CONTAINER = "it holds other transforms, which a recipe cannot nest; list them one by one, each with its own p"
+_VOLUME = "it works on volumes"
+_BOXES = "it needs bounding boxes, which samples here lack"
+_OTHERS = "it needs other images or metadata beside the sample"
+_ABSTRACT = "it is a base class"
+_SPECTROGRAM = "it is meant for spectrograms; XYMasking and HorizontalFlip do the same to images"
+
+_REFUSED = {
+    **dict.fromkeys(("Normalize", "ToFloat", "FromFloat", "ToTensorV2", "ToTensor3D"), _FLOAT),
+    **dict.fromkeys(
+        ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop"), _BOXES
+    ),
+    **dict.fromkeys(
+        ("FDA", "HistogramMatching", "Mosaic", "OverlayElements", "PixelDistributionAdaptation", "TextImage"), _OTHERS
+    ),
+    **dict.fromkeys(("BasicTransform", "DualTransform", "ImageOnlyTransform"), _ABSTRACT),
+    **dict.fromkeys(("FrequencyMasking", "TimeMasking", "TimeReverse"), _SPECTROGRAM),
+    "Lambda": "it takes functions, which a recipe cannot hold",
+    "ToRGB": "it takes grey images; samples here are RGB",
+} | {
+    name: _CONTAINER if issubclass(value, BaseCompose) else _VOLUME
+    for name, value in vars(albumentations).items()
+    if inspect.isclass(value) and issubclass(value, (BaseCompose, albumentations.Transform3D))
+}
+
+_PROBE_LABELS = (100, 200)
+"""Two labels that no transform writes on its own account."""
+_PROBES = 3
+
+
+def make_transform(use: str, options: Mapping[str, Any]) -> albumentations.BasicTransform:
+    """Make a transform of albumentations by its class name.
+
+    Where a transform fills new pixels of the mask with a number of its own, 0, which is a class, they become ignored
+    unless `options` says otherwise. Dropouts, whose `fill_mask` is None, leave the labels beneath their holes.
+
+    Raises:
+        OptionError: for a name or an option that does not fit.
+    """
+    cls = lookup(albumentations, use, albumentations.BasicTransform, _REFUSED)
+    fill_mask = inspect.signature(cls).parameters.get("fill_mask")
+    if fill_mask is not None and fill_mask.default is not None:
+        options = {"fill_mask": IGNORE_INDEX, **options}
+    return construct(cls, options)
+
+
+class Augmentation:
+    """Changes samples as (seed, epoch, index) says: the same in any process, worker and order.
+
+    Pickled as its recipe, so that each worker has transforms of its own.
+    """
+
+    def __init__(self, transforms: Sequence[tuple[str, Mapping[str, Any]]], seed: int) -> None:
+        """Make the transforms.
+
+        Args:
+            transforms: class names of albumentations with their options, in the order of their work.
+            seed: the recipe's.
+
+        Raises:
+            OptionError: what is wrong with them, all at once, by keys such as ``1.p``.
+        """
+        self._arguments = (tuple(transforms), seed)
+        self._seed = seed
+        made: list[albumentations.BasicTransform] = []
+        problems: list[tuple[str, str]] = []
+        for position, (use, options) in enumerate(transforms):
+            try:
+                made.append(make_transform(use, options))
+            except OptionError as error:
+                problems += error.below(str(position)).problems
+        if problems:
+            raise OptionError(problems)
+        self._compose = albumentations.Compose(made)
+
+    def __reduce__(self) -> tuple[type[Augmentation], tuple[Any, ...]]:
+        """Pickle what it was made of."""
+        return Augmentation, self._arguments
+
+    def __call__(self, sample: Sample, epoch: int, index: int) -> Sample:
+        """Change a sample.
+
+        Args:
+            sample: the sample as its dataset gave it; left as it is.
+            epoch: from 0.
+            index: the sample's, in its dataset.
+
+        Returns:
+            A sample with a contiguous uint8 image and mask; an unlabelled one is ignored everywhere.
+
+        Raises:
+            KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
+        """
+        key = stream(self._seed, "augment", epoch, index)
+        # Not set_random_seed: it hands every transform the same seed, and their choices would go together.
+        self._compose.set_random_state(np.random.Generator(np.random.PCG64(key)), random.Random(key))  # noqa: S311 (no secret)
+        sample = labelled(sample)
+        try:
+            changed = self._compose(image=sample.image, mask=sample.mask)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise KdsegError(f"data.augment: fails on {sample.id} ({_size(sample.image)}): {what}") from error
+        return evolve(sample, image=np.ascontiguousarray(changed["image"]), mask=np.ascontiguousarray(changed["mask"]))
+
+    def check(self, sample: Sample) -> None:
+        """Try each transform on a sample.
+
+        Raises:
+            OptionError: what a transform cannot take or makes wrong, by its place, such as ``1``.
+        """
+        image, mask = sample.image, _probe_mask(*sample.image.shape[:2])
+        for position, transform in enumerate(self._compose.transforms):
+            key = stream(self._seed, "check", position)
+            transform.set_random_state(np.random.Generator(np.random.PCG64(key)), random.Random(key))  # noqa: S311 (no secret)
+            try:
+                results = [transform(image=image, mask=mask, force_apply=True) for _ in range(_PROBES)]
+            except Exception as error:  # whatever it is, it comes of these options on this image
+                what = f"{type(error).__name__}: {error}"
+                raise OptionError([(str(position), f"fails on an image of {_size(image)}: {what}")]) from error
+            if problem := _wrong(transform, results):
+                raise OptionError([(str(position), problem)])
+            image, mask = results[0]["image"], _probe_mask(*results[0]["image"].shape[:2])
+
+
+def _probe_mask(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Give a chequered mask, in which mixed labels show."""
+    rows, columns = np.ogrid[:height, :width]
+    return np.where((rows // 8 + columns // 8) % 2, *_PROBE_LABELS).astype(np.uint8)
+
+
+def _wrong(transform: albumentations.BasicTransform, results: Sequence[Mapping[str, npt.NDArray[Any]]]) -> str:
+    """Tell what a transform made wrong of the probe; nothing where nothing is."""
+    fill_mask = getattr(transform, "fill_mask", None)
+    wanted = {*_PROBE_LABELS, IGNORE_INDEX, *([] if fill_mask is None else np.ravel(fill_mask).tolist())}
+    for result in results:
+        image, mask = result["image"], result["mask"]
+        if image.dtype != np.uint8 or image.shape != (*mask.shape, 3):
+            return f"gives an image of {image.dtype}, {'x'.join(map(str, image.shape))}; it must stay uint8, HxWx3"
+        if invented := set(np.unique(mask).tolist()) - wanted:
+            return (
+                f"writes labels that the mask did not hold, such as {min(invented)}; leave mask_interpolation at 0 "
+                f"(nearest) and fill_mask at {IGNORE_INDEX}"
+            )
+    return ""
+
+
+def _size(image: npt.NDArray[np.uint8]) -> str:
+    """Give an image's height and width as text."""
+    return f"{image.shape[0]}x{image.shape[1]}"

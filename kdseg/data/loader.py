@@ -1,0 +1,241 @@
+"""Batches that follow from the recipe alone: no worker, process, micro-batch or resumption changes what a step sees."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from kdseg.data.labelled import labelled
+from kdseg.data.samples import Sample, Samples
+from kdseg.data.streams import numpy_generator
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Key = TypeVar("Key")
+Made = TypeVar("Made")
+Augment = Callable[[Sample, int, int], Sample]
+"""Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
+
+
+@frozen(kw_only=True, eq=False)
+class Batch:
+    """Images with their labels, as they travel to the device."""
+
+    images: Tensor
+    """N×H×W×3 uint8, RGB, 0..255: normalised on the device."""
+    masks: Tensor
+    """N×H×W uint8, train indices with `IGNORE_INDEX` for ignored pixels, everywhere in unlabelled images."""
+    ids: tuple[str, ...]
+    """Of the samples."""
+
+    def pin_memory(self) -> Batch:
+        """Give it in memory that a GPU reads quickly; torch's loader calls this."""
+        return Batch(images=self.images.pin_memory(), masks=self.masks.pin_memory(), ids=self.ids)
+
+    def to(self, device: torch.device) -> Batch:
+        """Give it on a device; from pinned memory without waiting."""
+        images, masks = (values.to(device, non_blocking=True) for values in (self.images, self.masks))
+        return Batch(images=images, masks=masks, ids=self.ids)
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Give the steps in which an epoch sees each of its samples at most once; what is left over waits for the next.
+
+    Raises:
+        KdsegError: not even one batch is there.
+    """
+    if samples < batch_size:
+        raise KdsegError(
+            f"the training split has {samples} samples, fewer than train.batch_size = {batch_size}; "
+            f"make batch_size {samples} or less"
+            if samples
+            else "the training split has no samples"
+        )
+    return samples // batch_size
+
+
+def train_steps(
+    samples: Samples,
+    augmentation: Augment | None,
+    *,
+    seed: int,
+    batch_size: int,
+    micro_batches: int,
+    rank: int = 0,
+    world: int = 1,
+    first_step: int = 0,
+    last_step: int,
+    workers: int,
+) -> Iterator[list[Batch]]:
+    """Give, for each optimizer step from `first_step` up to, not including, `last_step`, this process's micro-batches.
+
+    Step s takes the global batch number s modulo the steps of an epoch, of a permutation that follows from the seed
+    and the epoch alone. Processes, then micro-batches, take equal consecutive shares of it.
+
+    Args:
+        samples: the training split.
+        augmentation: changes each sample; None leaves them as they are.
+        seed: the recipe's.
+        batch_size: of the whole step, over all processes and micro-batches.
+        micro_batches: of each process in a step.
+        rank: this process's number.
+        world: how many processes there are.
+        first_step: where a resumed run goes on.
+        last_step: the steps of the whole run.
+        workers: loader processes; 0 loads in this one.
+
+    Raises:
+        KdsegError: fewer samples than a batch, or a batch that cannot be shared equally; while iterating, whatever is
+            wrong with a sample, or samples of different sizes in one micro-batch.
+    """
+    per_epoch = steps_per_epoch(len(samples), batch_size)
+    shares = world * micro_batches
+    if batch_size % shares:
+        raise KdsegError(
+            f"train.batch_size = {batch_size} cannot be shared equally by {world} processes with {micro_batches} "
+            f"micro-batches each; make it a multiple of {shares}"
+        )
+    share = batch_size // shares
+
+    def keys() -> Iterator[list[tuple[int, int]]]:
+        for step in range(first_step, last_step):
+            epoch, number = divmod(step, per_epoch)
+            if step == first_step or number == 0:
+                order = numpy_generator(seed, "order", epoch).permutation(len(samples)).tolist()
+            for micro_batch in range(micro_batches):
+                start = number * batch_size + (rank * micro_batches + micro_batch) * share
+                yield [(epoch, index) for index in order[start : start + share]]
+
+    batches = read_in_workers(_BatchMaker(samples, augmentation), keys(), workers)
+    return _grouped(batches, micro_batches)
+
+
+def eval_batches(samples: Samples, *, batch_size: int, rank: int = 0, world: int = 1, workers: int) -> Iterator[Batch]:
+    """Give this process's samples of a whole split, unchanged and in order: every world-th from `rank` on.
+
+    No sample comes twice or not at all, so processes may have different numbers of batches; the last may be smaller.
+
+    Raises:
+        KdsegError: while iterating, whatever is wrong with a sample, or samples of different sizes in one batch.
+    """
+    mine = range(rank, len(samples), world)
+    keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
+    return read_in_workers(_BatchMaker(samples, None), keys, workers)
+
+
+def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Iterator[Made]:
+    """Give ``make(key)`` for each key, in order, made ahead by worker processes.
+
+    Closing the iterator, or leaving it behind, ends the workers.
+
+    Args:
+        make: called in the workers; reaches them by fork, or pickled where that is how Python starts processes.
+        keys: read in this process.
+        workers: how many; 0 makes everything here, when asked.
+
+    Raises:
+        KdsegError: whatever `make` raised, its text as it was.
+    """
+    loader: DataLoader[Made | _Failure] = DataLoader(
+        _Made(make),
+        batch_size=None,
+        sampler=keys,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # else each loader would draw from the global generator
+    )
+    made = iter(loader)
+    try:
+        for item in made:
+            if isinstance(item, _Failure):
+                raise item.error()
+            yield item
+    finally:
+        del made  # it is the iterator that holds the workers, and a traceback would keep it
+
+
+@frozen(eq=False)
+class _BatchMaker:
+    """Makes the batch of some (epoch, index) pairs."""
+
+    samples: Samples
+    augmentation: Augment | None
+
+    def __call__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        samples = [self._sample(epoch, index) for epoch, index in keys]
+        sizes = {sample.image.shape[:2]: sample for sample in samples}
+        if len(sizes) > 1:
+            found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in sizes.items())
+            raise KdsegError(
+                f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a resize, "
+                "or, for evaluation, set evaluate.batch_size = 1"
+            )
+        return Batch(
+            images=torch.from_numpy(np.stack([sample.image for sample in samples])),
+            masks=torch.from_numpy(np.stack([sample.mask for sample in samples])),  # type: ignore[misc] # all have one
+            ids=tuple(sample.id for sample in samples),
+        )
+
+    def _sample(self, epoch: int, index: int) -> Sample:
+        sample = labelled(self.samples[index])
+        return sample if self.augmentation is None else self.augmentation(sample, epoch, index)
+
+
+@frozen(eq=False)
+class _Made(Dataset[Any], Generic[Key, Made]):
+    """What `make` makes, by key, as torch's loader asks for it."""
+
+    make: Callable[[Key], Made]
+
+    def __getitem__(self, key: Key) -> Made | _Failure:
+        try:
+            return self.make(key)
+        except KdsegError as error:  # torch would bury its text in that of a traceback
+            return _Failure(str(error), traceback.format_exc())
+
+
+@frozen
+class _Failure:
+    """A mistake found in a worker, on its way to the process that can tell it."""
+
+    message: str
+    traceback: str
+
+    def error(self) -> KdsegError:
+        """Give the error to raise."""
+        error = KdsegError(self.message)
+        error.add_note(f"Where it was raised first:\n{self.traceback}")
+        return error
+
+
+def _as_it_is(item: Made) -> Made:
+    """Give an item unchanged: batches are made by `_BatchMaker`."""
+    return item
+
+
+def _start_worker(_worker: int) -> None:
+    """Keep a worker to one thread, and leave Ctrl-C to the main process."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """Give `size` batches at a time."""
+    while group := list(islice(batches, size)):
+        yield group

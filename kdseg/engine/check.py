@@ -1,0 +1,232 @@
+"""All that can be wrong with a recipe, before a device is touched: networks live on the meta device here."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from attrs import define, field, frozen
+
+from kdseg.by_name import OptionError
+from kdseg.components import ClassShares, DatasetContext
+from kdseg.data.augment import Augmentation
+from kdseg.data.loader import steps_per_epoch
+from kdseg.engine.advice import advice
+from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.memory import step_memory
+from kdseg.engine.optim import build_optimizer, build_schedule
+from kdseg.engine.plan import Plan
+from kdseg.engine.weights import check_weights, weighted_models
+from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean
+from kdseg.metrics.segmentation import METRICS
+from kdseg.recipe.schema import Learner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kdseg.data.samples import ClassTable, Samples
+    from kdseg.engine.participants import Participant
+    from kdseg.recipe.load import LoadedRecipe
+
+
+@frozen(kw_only=True, eq=False)
+class Checked:
+    """A recipe in which nothing was found wrong, with what was made on the way."""
+
+    loaded: LoadedRecipe
+    plan: Plan
+    classes: ClassTable
+    train: Samples
+    val: Samples
+    augmentation: Augmentation
+    image_size: tuple[int, int]
+    """Height and width of a training image, after augmentation."""
+    parameters: Mapping[str, int]
+    tap_shapes: Mapping[str, Mapping[str, tuple[int, int, int]]]
+    memory: int
+    """Bytes that a step is estimated to take in each process."""
+    warnings: tuple[str, ...]
+
+
+def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
+    """Check a recipe for `world` processes.
+
+    Raises:
+        ProblemsError: with all that is wrong in the first phase that finds anything.
+    """
+    return _Check(loaded=loaded, world=world).run()
+
+
+@define(kw_only=True, eq=False)
+class _Check:
+    loaded: LoadedRecipe
+    world: int
+    problems: list[Problem] = field(factory=list)
+
+    def run(self) -> Checked:
+        recipe = self.loaded.recipe
+        classes = recipe.data.dataset.class_table()
+        participants = self.build_phase(len(classes))
+        augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
+        train, val, size = self.data_phase(augmentation)
+        plan = Plan(recipe=recipe, steps_per_epoch=steps_per_epoch(len(train), recipe.train.batch_size))
+        shapes, memory = self.fit_phase(plan, participants, len(classes), size)
+        return Checked(
+            loaded=self.loaded,
+            plan=plan,
+            classes=classes,
+            train=train,
+            val=val,
+            augmentation=augmentation,
+            image_size=size,
+            parameters={name: _count(participant.module) for name, participant in participants.items()},
+            tap_shapes=shapes,
+            memory=memory,
+            warnings=tuple(advice(plan, memory, self.world)),
+        )
+
+    def build_phase(self, num_classes: int) -> dict[str, Participant]:
+        """Make everything that needs neither data nor a device."""
+        recipe = self.loaded.recipe
+        with self.placed("data.augment"):
+            Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
+        participants: dict[str, Participant] = {}
+        for name, model in recipe.models.items():
+            with self.placed(f"models.{name}.backbone"):
+                participants |= build_participants(recipe, num_classes, META, [name])
+            if isinstance(model, Learner) and name in participants:
+                with self.placed(f"models.{name}.optimizer"):
+                    optimizer = build_optimizer(model.optimizer, list(participants[name].module.parameters()))
+                    with self.placed(f"models.{name}.schedule"):
+                        build_schedule(model.schedule, optimizer, 1000)
+        for name, backbone, weights in weighted_models(recipe):
+            with self.placed(f"models.{name}.weights"):
+                check_weights(self.loaded, name, backbone, weights)
+        self.check_output_folder()
+        self.end_of_phase()
+        return participants
+
+    def data_phase(self, augmentation: Augmentation) -> tuple[Samples, Samples, tuple[int, int]]:
+        """Open both splits and read a first sample of each."""
+        data, train = self.loaded.recipe.data, self.loaded.recipe.train
+        opened: dict[str, Samples] = {}
+        for split in ("train", "val"):
+            with self.placed("data.dataset"):
+                samples = data.for_split(split).build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
+                if not len(samples):
+                    raise KdsegError(f"the {split} split has no images")
+                samples[0]
+                opened[split] = samples
+        if "train" in opened:
+            with self.placed("train.batch_size"):
+                steps_per_epoch(len(opened["train"]), train.batch_size)
+                if train.batch_size % (self.world * train.micro_batches):
+                    raise KdsegError(
+                        f"a step's batch of {train.batch_size} does not divide over {self.world} processes with "
+                        f"{train.micro_batches} micro-batches each"
+                    )
+        self.end_of_phase()
+        size = (0, 0)
+        with self.placed("data.augment"):
+            augmentation.check(opened["train"][0])
+            size = augmentation(opened["train"][0], epoch=0, index=0).image.shape[:2]
+        self.end_of_phase()
+        return opened["train"], opened["val"], (int(size[0]), int(size[1]))
+
+    def fit_phase(
+        self, plan: Plan, participants: Mapping[str, Participant], num_classes: int, size: tuple[int, int]
+    ) -> tuple[dict[str, dict[str, tuple[int, int, int]]], int]:
+        """See whether plan, sizes, taps and losses fit together."""
+        recipe = self.loaded.recipe
+        self.check_plan(plan)
+        batch = recipe.train.batch_size // (self.world * recipe.train.micro_batches)
+        for name, participant in participants.items():
+            with self.placed(f"models.{name}.backbone"):
+                _try_forward(participant, batch, size, num_classes)
+        self.end_of_phase()
+        taps = {}
+        for name, spec in recipe.terms.items():
+            with self.placed(f"terms.{name}.loss"):
+                taps[name] = term_taps(spec, participants)
+        self.end_of_phase()
+        memory = step_memory(participants, batch, size)
+        shapes = {
+            name: tap_shapes(participants[name], wanted, size) for name, wanted in all_taps(taps, recipe).items()
+        }
+        even = ClassShares(pixels=(1,) * num_classes, pixels_where_present=(1,) * num_classes, images=(1,) * num_classes)
+        for name in recipe.terms:
+            with self.placed(f"terms.{name}.loss"):
+                build_term(
+                    recipe, name, taps[name], shapes, num_classes=num_classes, class_shares=lambda: even, device=META
+                )
+        self.end_of_phase()
+        return shapes, memory
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse turns, terms and learners that the whole run never reaches."""
+        recipe = self.loaded.recipe
+        if recipe.evaluate.metric not in METRICS:
+            hint = did_you_mean(recipe.evaluate.metric, METRICS) or f"; known are {', '.join(METRICS)}"
+            self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
+        steps = f"in the run's {plan.total_steps} steps"
+        for turn in plan.idle_turns:
+            self.problem("turns.order", f"turn {turn!r} is never active {steps}: no term counts in it")
+        for name in recipe.terms:
+            if not plan.term_steps[name]:
+                self.problem(f"terms.{name}", f"never counts {steps}: its turn does not come, or its weight is 0")
+        for name, model in recipe.models.items():
+            if isinstance(model, Learner) and not plan.learner_steps[name]:
+                self.problem(
+                    f"models.{name}",
+                    f"never learns {steps}: give it a term, freeze it with `frozen = true`, or take it out",
+                )
+
+    def check_output_folder(self) -> None:
+        """Refuse a folder for runs that cannot be written."""
+        folder = self.loaded.recipe.output.folder.absolute()
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not existing.is_dir():
+            self.problem("output.folder", f"{existing} is a file; a folder for runs is needed")
+        elif not os.access(existing, os.W_OK):
+            self.problem("output.folder", f"{existing} cannot be written to; name a folder that can")
+
+    def problem(self, key: str, message: str) -> None:
+        self.problems.append(self.loaded.problem(key, message))
+
+    @contextmanager
+    def placed(self, key: str) -> Iterator[None]:
+        """Turn whatever a part raises while it is made into a problem at its key."""
+        try:
+            yield
+        except OptionError as error:
+            for option, message in error.problems:
+                self.problem(f"{key}.{option}" if option else key, message)
+        except (KdsegError, ValueError, TypeError) as error:
+            self.problem(key, str(error))
+        except Exception as error:  # noqa: BLE001 (a plugin may raise anything; it is told where the recipe asks for it)
+            self.problem(key, f"{type(error).__name__}: {error}")
+
+    def end_of_phase(self) -> None:
+        if self.problems:
+            raise ProblemsError(self.problems)
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:
+    """Run a batch through on the meta device, in the mode that training needs."""
+    learns = isinstance(participant.spec, Learner)
+    participant.set_training(learns)
+    try:
+        logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
+    except Exception as error:
+        raise KdsegError(f"does not take {batch} images of {size[0]}x{size[1]} at once: {error}") from error
+    if logits.shape != (batch, num_classes, *size):
+        raise KdsegError(
+            f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
+            f"{(batch, num_classes, *size)} is right"
+        )

@@ -1,0 +1,38 @@
+"""From stored pixels to what a network takes. Training and deployment share it, so that they agree to the bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def unit_images(images: Tensor) -> Tensor:
+    """Give uint8 images N×H×W×3 as float32 N×3×H×W in 0..1, channels last in memory as they came."""
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
+@frozen(eq=False)
+class Normalise:
+    """Makes networks' input of uint8 images N×H×W×3: scaled to 0..1, the mean taken off, divided by the deviation."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Normalise:
+        """Make one for the three channels' means and deviations, in units of 0..1."""
+        return cls(channel_constants(mean).to(device), channel_constants(std).to(device))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Give the images N×3×H×W, normalised."""
+        return (unit_images(images) - self.mean) / self.std
+
+
+def channel_constants(values: tuple[float, ...]) -> Tensor:
+    """Give one number a channel in the shape that broadcasts over N×C×H×W."""
+    return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)

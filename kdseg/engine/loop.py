@@ -1,0 +1,311 @@
+"""The loop: steps, evaluations, checkpoints, events."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, field
+
+from kdseg.data.loader import train_steps
+from kdseg.engine.checkpoint import Checkpointed, write_checkpoint
+from kdseg.engine.evaluate import evaluate
+from kdseg.engine.models import MODELS, save_weights, write_card
+from kdseg.errors import KdsegError
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from kdseg.data.loader import Batch
+    from kdseg.data.samples import ClassTable
+    from kdseg.engine.check import Checked
+    from kdseg.engine.participants import Participant
+    from kdseg.engine.plan import Plan
+    from kdseg.engine.processes import Processes
+    from kdseg.engine.recorder import Recorder
+    from kdseg.engine.signals import StopSignals
+    from kdseg.engine.step import StepReport, Stepper
+    from kdseg.hooks import Hooks
+    from kdseg.recipe.schema import Recipe
+
+INSIGHT_EVERY = 50
+"""Steps between two looks at each term's gradient."""
+READ_EVERY = 10
+"""Steps between two reads of values off a GPU: each read makes it wait."""
+CHECKPOINTS = "checkpoints"
+log = logging.getLogger(__name__)
+
+
+@define(kw_only=True, eq=False)
+class Run:
+    """A run under way. Callbacks see it as `kdseg.RunView`."""
+
+    checked: Checked
+    folder: Path
+    processes: Processes
+    stepper: Stepper
+    recorder: Recorder
+    hooks: Mapping[str, Hooks]
+    """The recipe's callbacks."""
+    watchers: Sequence[Hooks]
+    """What shows progress: no part of the recipe, with no state to keep."""
+    cards: Mapping[str, dict[str, Any]]
+    """What the model folder of each learner and shadow says of its network."""
+    step: int = 0
+    values: dict[str, float] = field(factory=dict)
+    scores: dict[str, dict[str, Any]] = field(factory=dict)
+    """The last scores of each participant."""
+    best: dict[str, dict[str, float]] = field(factory=dict)
+    """The step and the metric of each learner's best evaluation."""
+    batch: Batch | None = None
+    stop_reason: str | None = None
+    _unread: list[tuple[dict[str, Any], StepReport]] = field(factory=list)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.checked.loaded.recipe
+
+    @property
+    def plan(self) -> Plan:
+        """What the run does, step by step."""
+        return self.checked.plan
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.plan.total_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last step, from 0."""
+        return self.plan.epoch(max(self.step - 1, 0))
+
+    @property
+    def participants(self) -> Mapping[str, nn.Module]:
+        """The networks by name."""
+        return {name: participant.module for name, participant in self.stepper.participants.items()}
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes."""
+        return self.checked.classes
+
+    @property
+    def pictures(self) -> Path:
+        """The folder for pictures, made when first asked for."""
+        folder = self.folder / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes.is_main
+
+    def record(self, name: str, value: float) -> None:
+        """Write a callback's number."""
+        self.values[name] = value
+        self.recorder.write("callback", self.step, {name: value})
+
+    @torch.no_grad()
+    def predict(self, participant: str, images: Tensor) -> Tensor:
+        """Give a participant's logits for uint8 images N×H×W×3."""
+        network = self.stepper.participants[participant]
+        network.set_training(False)
+        with self.processes.autocast():
+            return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
+
+    def keep_models(self, folder: Path) -> None:
+        """Write every learner and shadow, ready to use, below `folder`."""
+        if self.is_main:
+            for name in self.cards:
+                self._save_model(name, folder / name, "best")
+
+    def stop(self, reason: str) -> None:
+        """End the run after this event, as finished."""
+        self.stop_reason = reason
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Tell every callback of an event, in the recipe's order."""
+        for hooks in (*self.watchers, *self.hooks.values()):
+            getattr(hooks, event)(self, *args)
+
+    def due(self, every: int, unit: str) -> bool:
+        """Whether something that happens every so often happens after the step just taken; always after the last."""
+        period = every * (self.plan.steps_per_epoch if unit == "epoch" else 1)
+        return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
+
+    def note(self, report: StepReport, seconds: float) -> None:
+        """Write a step's values, at once on a CPU, a few steps late on a GPU."""
+        step = self.step - 1
+        learners = dict.fromkeys(term.learner for term in report.active)
+        known = {
+            "epoch": self.plan.epoch(step),
+            "turn": self.plan.turn(step),
+            "seconds": round(seconds, 6),
+            **{f"weight/{term.name}": term.weight for term in report.active},
+            **{f"lr/{name}": self.stepper.learners[name].optimizer.param_groups[0]["lr"] for name in learners},
+        }
+        self._unread.append((known, report))
+        if self.processes.device.type == "cpu" or len(self._unread) >= READ_EVERY:
+            self.read_values()
+
+    def read_values(self) -> None:
+        """Bring the values of the last steps to the file.
+
+        Raises:
+            KdsegError: where a loss is no longer a number.
+        """
+        unread, self._unread = self._unread, []
+        for age, (known, report) in enumerate(unread, start=1 - len(unread)):
+            values = {f"loss/{name}": value.item() for name, value in report.values.items()}
+            values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
+            self.values.update(values)
+            self.values.update({name: value for name, value in known.items() if name.startswith(("weight/", "lr/"))})
+            self.recorder.write("step", self.step + age, known | {k: _finite(v) for k, v in values.items()})
+            lost = [name for name, value in values.items() if not math.isfinite(value)]
+            if lost:
+                raise KdsegError(
+                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning rate, "
+                    f"`clip`, or a longer warmup of the schedule may mend it; {self.folder} keeps all up to the last checkpoint"
+                )
+
+    def evaluate(self) -> None:
+        """Score the participants on the validation split, and keep each learner's best weights."""
+        spec, participants = self.recipe.evaluate, self.stepper.participants
+        judged = {
+            name: participant
+            for name, participant in participants.items()
+            if not (isinstance(participant.spec, Frozen) and name in self.scores)
+        }
+        self.scores |= evaluate(
+            judged,
+            self.checked.val,
+            classes=self.classes.names,
+            processes=self.processes,
+            normalise=self.stepper.normalise,
+            batch_size=spec.batch_size or self.recipe.train.batch_size,
+            workers=self.recipe.train.workers,
+        )
+        found = {f"val/{name}/{key}": value for name in judged for key, value in self.scores[name].items()}
+        self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
+        self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
+        for name in self.cards:
+            value = self.scores[name][spec.metric]
+            if name not in self.best or value > self.best[name]["value"]:
+                self.best[name] = {"step": self.step, "value": value}
+                if self.is_main:
+                    self._save_model(name, self.folder / MODELS / name, "best")
+
+    def checkpoint(self, keep: int) -> None:
+        """Write all that a resumed run needs."""
+        if self.is_main:
+            state = {
+                "metrics_position": self.recorder.position(),
+                "scores": self.scores,
+                "best": self.best,
+                "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
+            }
+            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state, keep)
+            for name in self.cards:
+                self._save_model(name, self.folder / MODELS / name, "last")
+        self.processes.wait()
+
+    def parts(self) -> Checkpointed:
+        """Give what a checkpoint holds."""
+        return Checkpointed(
+            networks={name: self.stepper.participants[name].module for name in self.cards},
+            learners=self.stepper.learners,
+            losses={name: term.module for name, term in self.stepper.terms.items()},
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
+        self.step = state["step"]
+        self.scores, self.best = state["scores"], state["best"]
+        self.recorder.rewind(state["metrics_position"])
+        for label, hooks in self.hooks.items():
+            hooks.load_state_dict(state["hooks"][label])
+
+    def _save_model(self, name: str, folder: Path, which: str) -> None:
+        participant: Participant = self.stepper.participants[name]
+        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)})
+        save_weights(participant.module, folder / f"{which}.safetensors")
+
+
+def train(run: Run, signals: StopSignals) -> None:
+    """Take the run from where it stands to its last step.
+
+    Raises:
+        SystemExit: after a signal, with a checkpoint written.
+        KdsegError: where training diverged, or a frozen participant changed.
+    """
+    recipe = run.recipe
+    frozen = {
+        name: participant.digest()
+        for name, participant in run.stepper.participants.items()
+        if isinstance(participant.spec, Frozen)
+    }
+    run.emit("on_run_start")
+    steps = train_steps(
+        run.checked.train,
+        run.checked.augmentation,
+        seed=recipe.seed,
+        batch_size=recipe.train.batch_size,
+        micro_batches=recipe.train.micro_batches,
+        rank=run.processes.rank,
+        world=run.processes.world,
+        first_step=run.step,
+        last_step=run.total_steps,
+        workers=recipe.train.workers,
+    )
+    began = time.perf_counter()
+    for micro_batches in steps:
+        if run.step % run.plan.steps_per_epoch == 0:
+            run.emit("on_epoch_start")
+        run.batch = micro_batches[-1]
+        report = run.stepper.take(run.step, micro_batches, insight=run.step % INSIGHT_EVERY == 0)
+        run.step += 1
+        now = time.perf_counter()
+        run.note(report, now - began)
+        began = now
+        run.emit("on_step_end")
+        interrupted = signals.received(run.processes)
+        _after_step(run, interrupted=interrupted is not None)
+        if interrupted is not None:
+            raise SystemExit(128 + interrupted)
+        if run.stop_reason is not None:
+            log.info("stopped at step %d: %s", run.step, run.stop_reason)
+            break
+    for name, digest in frozen.items():
+        if run.stepper.participants[name].digest() != digest:
+            raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
+    run.emit("on_run_end")
+
+
+def _after_step(run: Run, *, interrupted: bool) -> None:
+    recipe = run.recipe
+    evaluating = run.due(recipe.evaluate.every, recipe.evaluate.unit)
+    saving = run.due(recipe.checkpoint.every, recipe.checkpoint.unit) or interrupted
+    if evaluating or saving:
+        run.read_values()
+    if evaluating:
+        run.evaluate()
+        run.emit("on_evaluation_end")
+    if saving or run.stop_reason is not None:
+        ended = run.step >= run.total_steps or run.stop_reason is not None
+        run.checkpoint(keep=1 if ended and not interrupted else recipe.checkpoint.keep)
+        run.emit("on_checkpoint")
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else None

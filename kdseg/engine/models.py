@@ -1,0 +1,181 @@
+"""Networks that leave a run on their own, and how anybody loads one."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from kdseg.components import BackboneContext
+from kdseg.engine.files import write_json, write_whole
+from kdseg.engine.images import channel_constants, unit_images
+from kdseg.engine.run_folder import find_run
+from kdseg.errors import KdsegError, did_you_mean, display_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from kdseg.components import Backbone
+    from kdseg.data.samples import ClassTable
+
+CARD = "model.json"
+MODELS = "models"
+
+
+class SegmentationModel(nn.Module):
+    """A trained network, ready to use.
+
+    Called with float RGB images N×3×H×W in 0..1, any H and W of 32 or more, it gives logits N×C×H×W: it normalises
+    inside. It comes in eval mode.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, card: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        self.classes: tuple[str, ...] = tuple(card["classes"])
+        self.palette: tuple[tuple[int, int, int], ...] = tuple((r, g, b) for r, g, b in card["colours"])
+        self.register_buffer("mean", channel_constants(card["mean"]), persistent=False)
+        self.register_buffer("std", channel_constants(card["std"]), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give logits N×C×H×W for float RGB images N×3×H×W in 0..1."""
+        output = self.network(((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        logits: Tensor = output["logits"] if isinstance(output, dict) else output
+        return logits
+
+    @torch.no_grad()
+    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Give the class index of each pixel, uint8 H×W, for one RGB image, uint8 H×W×3."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8":  # noqa: PLR2004 (H, W and three channels)
+            raise ValueError(f"predict takes a uint8 image H×W×3 in RGB; found {image.dtype} {image.shape}")
+        images = unit_images(torch.from_numpy(image.copy()).unsqueeze(0).to(self.mean.device))
+        classes: npt.NDArray[np.uint8] = self(images)[0].argmax(0).to(torch.uint8).cpu().numpy()
+        return classes
+
+
+def load(path: str | Path, model: str | None = None, which: Literal["best", "last"] = "best") -> SegmentationModel:
+    """Load a learner that a run trained.
+
+    Args:
+        path: a run's folder; or a copy of its ``models/NAME`` folder, which is all that a learner needs.
+        model: which learner of the run; left out, the one named ``student``, or the only one.
+        which: its weights at the best evaluation, or at the end.
+
+    Raises:
+        KdsegError: where there is no such model, its plugin is missing, or its files are damaged.
+    """
+    folder = Path(path)
+    if not (folder / CARD).exists():
+        folder = model_folder(find_run(folder), model)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    network = _backbone(card).build(BackboneContext(in_channels=3, num_classes=len(card["classes"])))
+    weights = folder / f"{which}.safetensors"
+    load_weights(network, weights)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return SegmentationModel(network, card).eval()
+
+
+def load_weights(network: nn.Module, weights: Path) -> None:
+    """Fill a network from a safetensors file.
+
+    Raises:
+        KdsegError: where the file is missing, damaged, or another network's.
+    """
+    try:
+        network.load_state_dict(load_file(weights))
+    except FileNotFoundError as error:
+        raise KdsegError(f"{display_path(weights)}: no such weights") from error
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise KdsegError(f"{display_path(weights)}: these weights cannot be loaded: {error}") from error
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights and buffers as safetensors, whole or not at all."""
+    write_whole(path, lambda draft: save_file(plain_tensors(network), draft))
+
+
+def plain_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Give a module's weights and buffers as safetensors takes them: on the CPU, contiguous."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def card_of(
+    backbone: Mapping[str, Any], classes: ClassTable, mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+    """Give what a model folder says of its network: all that building it again needs.
+
+    Args:
+        backbone: its component as plain values: the qualified name under `use`, and its options.
+        classes: what its logits mean.
+        mean: of each channel, taken off in 0..1.
+        std: of each channel, divided by.
+    """
+    return {
+        "backbone": backbone["use"],
+        "options": {name: value for name, value in backbone.items() if name != "use"},
+        "plugin_version": _version_of(backbone["use"].split("/")[0]),
+        "kdseg_version": _version_of("kdseg"),
+        "classes": list(classes.names),
+        "colours": [list(colour) for colour in classes.colours],
+        "categories": list(classes.categories),
+        "mean": list(mean),
+        "std": list(std),
+    }
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a model folder's card."""
+    write_json(folder / CARD, dict(card))
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def model_folder(run: Path, model: str | None) -> Path:
+    """Give the folder of a run's learner: the one named, or `student`, or the only one.
+
+    Raises:
+        KdsegError: where there is no such learner, or several to choose from.
+    """
+    names = sorted(folder.parent.name for folder in (run / MODELS).glob(f"*/{CARD}"))
+    if model is None:
+        if "student" not in names and len(names) != 1:
+            raise KdsegError(f"{display_path(run)}: which model? Name one of: {', '.join(names) or 'none is there yet'}")
+        model = "student" if "student" in names else names[0]
+    if model not in names:
+        raise KdsegError(f"{display_path(run)}: no model {model!r}{did_you_mean(model, names)} It has: {', '.join(names)}")
+    return run / MODELS / model
+
+
+def _backbone(card: Mapping[str, Any]) -> Backbone:
+    from kdseg.plugins import load_plugins
+    from kdseg.recipe.structure import structure_component
+
+    distribution = card["backbone"].split("/")[0]
+    registry = load_plugins().registry
+    try:
+        entry = registry.find("backbone", card["backbone"])
+    except KdsegError as error:
+        raise KdsegError(
+            f"{error}\nThe model was made with {distribution} {card['plugin_version']}: "
+            f"pip install '{distribution}=={card['plugin_version']}'"
+        ) from error
+    backbone: Backbone = structure_component(entry, card["options"], registry)
+    return backbone

@@ -1,0 +1,106 @@
+"""Pictures of what networks see and say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from kdseg.data.samples import IGNORE_INDEX
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from kdseg.engine.loop import Run
+
+    Image = npt.NDArray[np.uint8]
+
+MIN_HEIGHT = 160
+"""Smaller pictures are enlarged to this height, so that a person sees something."""
+CAPTION = 22
+GAP = 4
+
+
+def colour_mask(mask: Image, colours: Sequence[tuple[int, int, int]]) -> Image:
+    """Paint train indices H×W in their classes' colours, RGB H×W×3; ignored pixels are black."""
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    palette[: len(colours)] = colours
+    palette[IGNORE_INDEX] = 0
+    return palette[mask]
+
+
+def overlay(image: Image, mask: Image, colours: Sequence[tuple[int, int, int]], opacity: float = 0.5) -> Image:
+    """Lay a mask's colours over its image; ignored pixels show the image alone."""
+    painted = cv2.addWeighted(image, 1 - opacity, colour_mask(mask, colours), opacity, 0)
+    return np.where((mask == IGNORE_INDEX)[..., None], image, painted).astype(np.uint8)
+
+
+def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
+    """Set pictures of one size in rows, a caption above each column."""
+    height, width = rows[0][0].shape[:2]
+    factor = max(1, -(-MIN_HEIGHT // height))
+    height, width = height * factor, width * factor
+    sheet = np.full(
+        (CAPTION + len(rows) * (height + GAP), len(captions) * (width + GAP) - GAP, 3), 255, dtype=np.uint8
+    )
+    for column, caption in enumerate(captions):
+        left = column * (width + GAP)
+        cv2.putText(sheet, caption, (left + 4, CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        for number, row in enumerate(rows):
+            top = CAPTION + number * (height + GAP)
+            sheet[top : top + height, left : left + width] = cv2.resize(
+                row[column], (width, height), interpolation=cv2.INTER_NEAREST
+            )
+    return sheet
+
+
+def save_comparison(run: Run, path: Path, images: int = 4) -> None:
+    """Save image, truth and each participant's prediction side by side, for some validation images."""
+    colours = run.classes.colours
+    names = list(run.participants)
+    rows = []
+    for index in np.linspace(0, len(run.checked.val) - 1, min(images, len(run.checked.val))).astype(int):
+        sample = run.checked.val[int(index)]
+        truth = np.full(sample.image.shape[:2], IGNORE_INDEX, np.uint8) if sample.mask is None else sample.mask
+        batch = torch.from_numpy(sample.image.copy()).unsqueeze(0)
+        masks = [run.predict(name, batch)[0].argmax(0).to(torch.uint8).cpu().numpy() for name in names]
+        rows.append([sample.image, *(colour_mask(mask, colours) for mask in (truth, *masks))])
+    metric = run.recipe.evaluate.metric
+    captions = ["image", "truth", *(f"{name}  {metric} {run.scores[name][metric]:.3f}" for name in names)]
+    write_image(path, grid(rows, captions))
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write an RGB picture H×W×3, or a grey one H×W, as PNG.
+
+    Raises:
+        KdsegError: where it cannot be written.
+    """
+    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)  # noqa: PLR2004
+    assert ok
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise KdsegError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read_image(path: Path) -> Image:
+    """Read a picture as RGB, uint8 H×W×3.
+
+    Raises:
+        KdsegError: where it is missing or no picture.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    except OSError as error:
+        raise KdsegError(f"{path}: cannot be read: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise KdsegError(f"{path}: not an image that OpenCV can decode")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

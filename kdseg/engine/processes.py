@@ -1,0 +1,132 @@
+"""What Accelerate gives the engine: the device, autocast, and sums over processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, broadcast_object_list
+from attrs import define
+
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+T = TypeVar("T")
+
+BUCKET_ELEMENTS = 1 << 24
+"""Numbers sent at once: large enough to fill the wire, small enough that the copy costs no memory to speak of."""
+
+_SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
+
+
+@define(eq=False)
+class Processes:
+    """The processes of a run, seen from one of them."""
+
+    accelerator: Accelerator
+
+    @classmethod
+    def start(cls, precision: str) -> Processes:
+        """Join the processes that `accelerate launch` started, or be the only one.
+
+        Raises:
+            KdsegError: for a precision that the device lacks, and for launchers that cannot serve several learners.
+        """
+        AcceleratorState._reset_state()  # noqa: SLF001 (a run before this one, of a teacher, may have had another precision)
+        try:
+            accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+        except ValueError as error:
+            raise KdsegError(f"train.precision: {precision!r} cannot run here: {error}") from error
+        if accelerator.distributed_type not in _SUPPORTED:
+            raise KdsegError(
+                f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
+                "plain data parallelism: run `accelerate config`, or launch with --multi_gpu or --cpu"
+            )
+        return cls(accelerator)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this process."""
+        return self.accelerator.device
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0."""
+        return int(self.accelerator.process_index)
+
+    @property
+    def world(self) -> int:
+        """How many processes there are."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return bool(self.accelerator.is_main_process)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Run the forward in the recipe's precision."""
+        context: AbstractContextManager[Any] = self.accelerator.autocast()
+        return context
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        self.accelerator.wait_for_everyone()
+
+    def agree(self, value: T) -> T:
+        """Give the main process's value to all."""
+        values = [value]
+        broadcast_object_list(values)
+        return values[0]
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over processes, bit for bit the same on all."""
+        if self.world == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            total = self.accelerator.reduce(flat, reduction="sum")
+            for tensor, part in zip(bucket, total.split([tensor.numel() for tensor in bucket]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over processes."""
+        self.sum_(tensors)
+        if self.world > 1:
+            for tensor in tensors:
+                tensor /= self.world
+
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""
+        if self.world == 1:
+            return
+        present = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).int()
+        self.sum_([present])
+        gradients = []
+        for parameter, count in zip(parameters, present.tolist(), strict=True):
+            if count and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad is not None:
+                gradients.append(parameter.grad)
+        self.sum_(gradients)
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Split tensors into runs of one dtype and a bounded size, in an order that all processes share."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in sorted(tensors, key=lambda tensor: str(tensor.dtype)):
+        if bucket and (tensor.dtype != bucket[0].dtype or size + tensor.numel() > BUCKET_ELEMENTS):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.numel()
+    if bucket:
+        yield bucket

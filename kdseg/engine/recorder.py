@@ -1,0 +1,122 @@
+"""The numbers of a run: JSON lines always, Weights & Biases when the recipe asks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import TextIO
+
+    from kdseg.recipe.schema import Wandb
+
+log = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class Recorder:
+    """Writes a run's numbers. On processes that do not write, made without a file, it does nothing."""
+
+    path: Path | None
+    tracker: WandbTracker | None = None
+    _file: TextIO | None = field(default=None, init=False)
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Add one line: `kind` says what of ("step", "evaluation"), `step` after how many optimizer steps."""
+        if self.path is None:
+            return
+        if self._file is None:
+            self._file = self.path.open("a", encoding="utf-8")
+        self._file.write(json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n")
+        self._file.flush()
+        if self.tracker is not None:
+            self.tracker.log(step, values)
+
+    def position(self) -> int:
+        """How many bytes are written: what a checkpoint notes."""
+        return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
+
+    def rewind(self, position: int) -> None:
+        """Drop all after `position`: a resumed run writes it again."""
+        if self.path is not None and self.path.exists():
+            os.truncate(self.path, position)
+
+    def close(self) -> None:
+        """Finish the file and the tracker."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self.tracker is not None:
+            self.tracker.finish()
+
+
+@define(eq=False)
+class WandbTracker:
+    """Weights & Biases through Accelerate. Offline unless logged in; its failures are told once and end it, not the run."""
+
+    _tracker: Any
+
+    @classmethod
+    def start(cls, spec: Wandb, run: Path, config: dict[str, Any]) -> WandbTracker:
+        """Begin, or go on with, the W&B run that belongs to the run's folder."""
+
+        def begin() -> Any:
+            import wandb
+            from accelerate.tracking import WandBTracker
+
+            os.environ.setdefault("WANDB_SILENT", "true")
+            mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in(wandb) else "offline")
+            tracker = WandBTracker(
+                spec.project,
+                entity=spec.entity,
+                name=spec.name or f"{run.parent.name}/{run.name}",
+                tags=list(spec.tags),
+                dir=str(run),
+                id=f"{run.parent.name}-{run.name}",
+                resume="allow",
+                mode=mode,
+            )
+            tracker.store_init_configuration(config)
+            log.info("Weights & Biases: %s, project %s", mode, spec.project)
+            return tracker
+
+        self = cls(None)
+        self._tracker = self._guard(begin)
+        return self
+
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        """Send numbers; tables and texts stay in the local file."""
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        if self._tracker is not None:
+            self._guard(lambda: self._tracker.log(numbers, step=step))
+
+    def finish(self) -> None:
+        """End the W&B run."""
+        if self._tracker is not None:
+            self._guard(self._tracker.finish)
+
+    def _guard(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 (no tracker's failure may end a run; it is told, and the file has all)
+            log.warning("Weights & Biases stopped (%s: %s); the run's metrics.jsonl has every number", type(error).__name__, error)
+            self._tracker = None
+            return None
+
+
+def _logged_in(wandb: Any) -> bool:
+    """Whether a key lies ready: asked for one, wandb would wait at a prompt."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        from wandb.sdk.lib import apikey
+
+        return bool(apikey.api_key(wandb.Settings()))
+    except (ImportError, AttributeError, TypeError):
+        return False

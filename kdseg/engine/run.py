@@ -1,0 +1,275 @@
+"""From a recipe to a finished run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import evolve, frozen
+
+from kdseg.components import CallbackContext
+from kdseg.data.shares import count_classes
+from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
+from kdseg.engine.check import Checked, check
+from kdseg.engine.checkpoint import read_checkpoint, whole_checkpoints
+from kdseg.engine.files import write_json
+from kdseg.engine.images import Normalise
+from kdseg.engine.loop import CHECKPOINTS, Run, train
+from kdseg.engine.models import card_of, load_weights
+from kdseg.engine.pictures import save_comparison
+from kdseg.engine.processes import Processes
+from kdseg.engine.recorder import Recorder, WandbTracker
+from kdseg.engine.run_folder import (
+    METRICS,
+    RECIPE,
+    SUMMARY,
+    find_run,
+    is_finished,
+    make_run_folder,
+    runs_of,
+    write_environment,
+)
+from kdseg.engine.signals import StopSignals
+from kdseg.engine.step import Stepper
+from kdseg.engine.weights import settle_weights, weighted_models, weights_file
+from kdseg.errors import KdsegError, display_path
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.save import plain, plain_component, save_recipe
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kdseg.components import ClassShares
+    from kdseg.engine.participants import Participant
+    from kdseg.hooks import Hooks
+    from kdseg.recipe.load import LoadedRecipe
+
+log = logging.getLogger("kdseg")
+
+
+@frozen(kw_only=True)
+class Finished:
+    """A run that took its last step."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[[], Hooks] | None = None) -> Finished:
+    """Train a recipe, and before it whatever recipes its weights come from.
+
+    Args:
+        loaded: the recipe.
+        resume: go on with the newest unfinished run of it, where there is one.
+        console: makes what shows progress; called on the main process, once a run.
+
+    Raises:
+        KdsegError: for all that a person can mend.
+    """
+    if loaded.recipe.train.tune_malloc:
+        raise_malloc_thresholds()
+    processes = Processes.start(loaded.recipe.train.precision)
+    checked = check(loaded, processes.world)
+    if resume:
+        unfinished = processes.agree(next((run for run in runs_of(loaded) if not is_finished(run)), None))
+        if unfinished is not None:
+            return resume_run(unfinished, console=console)
+    if processes.is_main:
+        for warning in checked.warnings:
+            log.warning("%s", warning)
+    settled = settle_weights(loaded, lambda other: run_recipe(other, console=console).folder)
+    processes = Processes.start(loaded.recipe.train.precision)
+    folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
+    assert folder is not None
+    return _train_in(folder, evolve(checked, loaded=settled), processes, console)
+
+
+def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> Finished:
+    """Go on with a run from its newest whole checkpoint, as if it had never stopped.
+
+    Raises:
+        KdsegError: where the folder is no run, or the run is finished.
+    """
+    folder = find_run(folder)
+    if is_finished(folder):
+        raise KdsegError(f"{display_path(folder)}: finished; there is nothing to resume")
+    loaded = load_recipe(folder / RECIPE)
+    if loaded.recipe.train.tune_malloc:
+        raise_malloc_thresholds()
+    processes = Processes.start(loaded.recipe.train.precision)
+    return _train_in(folder, check(loaded, processes.world), processes, console)
+
+
+def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:
+    folder = make_run_folder(asked)
+    save_recipe(settled.recipe, settled.plugins.registry, folder / RECIPE)
+    write_environment(folder, asked, hardware(processes))
+    return folder
+
+
+def _train_in(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Finished:
+    began = time.monotonic()
+    with _log_file(folder, processes), StopSignals.caught() as signals:
+        run = _assemble(folder, checked, processes, console)
+        _take_up(run)
+        try:
+            train(run, signals)
+        except BaseException as error:
+            run.emit("on_exception", error)
+            raise
+        finally:
+            run.recorder.close()
+        return _conclude(run, time.monotonic() - began)
+
+
+def _assemble(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Run:
+    recipe = checked.loaded.recipe
+    registry = checked.loaded.plugins.registry
+    num_classes = len(checked.classes)
+    participants = build_participants(recipe, num_classes, processes.device)
+    for name, _, weights in weighted_models(recipe):
+        load_weights(participants[name].module, weights_file(name, weights))
+    shares: list[ClassShares] = []
+
+    def class_shares() -> ClassShares:
+        if not shares:
+            shares.append(count_classes(checked.train, num_classes))
+        return shares[0]
+
+    taps = {name: term_taps(term, participants) for name, term in recipe.terms.items()}
+    terms = {
+        name: build_term(
+            recipe,
+            name,
+            taps[name],
+            checked.tap_shapes,
+            num_classes=num_classes,
+            class_shares=class_shares,
+            device=processes.device,
+        )
+        for name in recipe.terms
+    }
+    for name, wanted in all_taps(taps, recipe).items():
+        participants[name].watch(wanted)
+        if isinstance(recipe.models[name], Frozen):
+            participants[name].module.requires_grad_(requires_grad=False).eval()
+        if recipe.train.compile:
+            participants[name].module.compile()
+    learners = build_learners(checked.plan, participants, terms, recipe.train.precision)
+    stepper = Stepper(
+        plan=checked.plan,
+        processes=processes,
+        participants=participants,
+        learners=learners,
+        shadows=build_shadows(participants, learners),
+        terms=terms,
+        seed=recipe.seed,
+        normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
+    )
+    cards = {
+        name: card_of(
+            plain_component(participant.backbone, registry), checked.classes, recipe.data.mean, recipe.data.std
+        )
+        for name, participant in participants.items()
+        if not isinstance(participant.spec, Frozen)
+    }
+    hooks = {
+        label: callback.build(CallbackContext(label=label, metric=recipe.evaluate.metric))
+        for label, callback in recipe.callbacks.items()
+    }
+    return Run(
+        checked=checked,
+        folder=folder,
+        processes=processes,
+        stepper=stepper,
+        recorder=_recorder(folder, checked.loaded, processes),
+        hooks=hooks,
+        watchers=[console()] if console is not None and processes.is_main else [],
+        cards=cards,
+    )
+
+
+def _take_up(run: Run) -> None:
+    """Restore the newest whole checkpoint; without one, what a killed run wrote is begun again."""
+    checkpoint = next(whole_checkpoints(run.folder / CHECKPOINTS), None)
+    if checkpoint is None:
+        run.recorder.rewind(0)
+        return
+    run.restore(read_checkpoint(checkpoint, run.parts()))
+    log.info("resumed at step %d of %d", run.step, run.total_steps)
+
+
+def _recorder(folder: Path, loaded: LoadedRecipe, processes: Processes) -> Recorder:
+    if not processes.is_main:
+        return Recorder(None)
+    wandb = loaded.recipe.tracking.wandb
+    config = plain(loaded.recipe, loaded.plugins.registry) if wandb is not None else {}
+    return Recorder(folder / METRICS, None if wandb is None else WandbTracker.start(wandb, folder, config))
+
+
+def _conclude(run: Run, seconds: float) -> Finished:
+    """Write the run's summary and picture. From now on it counts as finished."""
+    summary = {
+        "name": run.recipe.name,
+        "folder": str(run.folder),
+        "steps": run.step,
+        "seconds": round(seconds, 1),
+        "stopped": run.stop_reason,
+        "metric": run.recipe.evaluate.metric,
+        "participants": {
+            name: {
+                "backbone": run.checked.loaded.plugins.registry.entry_of(type(participant.backbone)).qualified,
+                "parameters": run.checked.parameters[name],
+                "steps": run.stepper.learners[name].steps if name in run.stepper.learners else 0,
+                **{key: value for key, value in run.scores[name].items() if isinstance(value, float)},
+                "best": run.best.get(name),
+            }
+            for name, participant in run.stepper.participants.items()
+        },
+    }
+    if run.is_main:
+        save_comparison(run, run.pictures / "comparison.png")
+        write_json(run.folder / SUMMARY, summary)
+    run.processes.wait()
+    return Finished(folder=run.folder, summary=summary)
+
+
+def hardware(processes: Processes) -> dict[str, Any]:
+    """Give what the run runs on."""
+    device = processes.device
+    return {
+        "processes": processes.world,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Give a finished run's summary."""
+    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    return summary
+
+
+@contextmanager
+def _log_file(folder: Path, processes: Processes) -> Iterator[None]:
+    """Write what is logged to the run's log.txt too."""
+    if not processes.is_main:
+        yield
+        return
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,142 @@
+"""The folder of a run: made once, by one process, for one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdseg.engine.files import write_json
+from kdseg.errors import KdsegError, display_path
+from kdseg.recipe.save import dumps, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kdseg.plugins import Plugins
+    from kdseg.recipe.load import LoadedRecipe
+
+RECIPE = "recipe.toml"
+ENVIRONMENT = "environment.json"
+SUMMARY = "summary.json"
+METRICS = "metrics.jsonl"
+
+
+def make_run_folder(loaded: LoadedRecipe) -> Path:
+    """Make ``FOLDER/NAME/TIMESTAMP/`` and point ``latest`` to it.
+
+    Raises:
+        KdsegError: where it cannot be made.
+    """
+    home = loaded.recipe.output.folder / loaded.recipe.name
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = home / (stamp if number == 1 else f"{stamp}-{number}")
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:  # another run began in the same second
+                number += 1
+        _point_latest(home, folder)
+    except OSError as error:
+        raise KdsegError(f"output.folder: cannot make a run's folder in {home}: {error.strerror}") from error
+    return folder.resolve()
+
+
+def _point_latest(home: Path, folder: Path) -> None:
+    draft = home / f".latest.{os.getpid()}"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(folder.name)
+    draft.replace(home / "latest")
+
+
+def recipe_digest(loaded: LoadedRecipe) -> str:
+    """Give a hash of all that the recipe says, by which its runs are found again."""
+    return hashlib.sha256(dumps(plain(loaded.recipe, loaded.plugins.registry)).encode()).hexdigest()
+
+
+def runs_of(loaded: LoadedRecipe) -> Iterator[Path]:
+    """Give the runs of this very recipe, newest first."""
+    home, digest = loaded.recipe.output.folder / loaded.recipe.name, recipe_digest(loaded)
+    for folder in sorted(home.glob("[0-9]*"), reverse=True):
+        try:
+            environment = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # killed while it was made: nothing in it to go on with
+        if environment.get("recipe_digest") == digest:
+            yield folder.resolve()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run took its last step."""
+    return (folder / SUMMARY).exists()
+
+
+def find_run(path: Path) -> Path:
+    """Give the folder of a run named by a person: the folder itself, or one above with its ``latest`` run.
+
+    Raises:
+        KdsegError: where it is no run.
+    """
+    for folder in (path, path / "latest"):
+        if (folder / RECIPE).exists():
+            return folder.resolve()
+    raise KdsegError(
+        f"{display_path(path)}: no run here (no {RECIPE}); a run's folder is FOLDER/NAME/TIMESTAMP, or FOLDER/NAME for its latest"
+    )
+
+
+def write_environment(folder: Path, loaded: LoadedRecipe, hardware: dict[str, Any]) -> None:
+    """Write what the recipe does not say: versions, plugins, commit, hardware."""
+    write_json(
+        folder / ENVIRONMENT,
+        {
+            "recipe": str(loaded.path),
+            "recipe_digest": recipe_digest(loaded),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "command": sys.argv,
+            "packages": {name: _version(name) for name in ("kdseg", "torch", "accelerate", "albumentations", "numpy")},
+            "plugins": _plugins(loaded.plugins),
+            "git_commit": _git_commit(),
+            "hardware": hardware,
+        },
+    )
+
+
+def _plugins(plugins: Plugins) -> list[dict[str, str]]:
+    return [
+        {"name": report.name, "distribution": report.distribution, "version": report.version, "status": report.status}
+        for report in plugins.reports
+    ]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 (a fixed command)
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 (git, wherever the user has it)
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

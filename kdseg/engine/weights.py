@@ -1,0 +1,123 @@
+"""Where a participant's weights come from: another run, or a recipe whose run is found or made first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from kdseg.engine.files import sha256
+from kdseg.engine.models import CARD, model_folder
+from kdseg.engine.run_folder import find_run, is_finished, runs_of
+from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.save import plain_component
+from kdseg.recipe.schema import Frozen, Learner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kdseg.components import Backbone
+    from kdseg.recipe.load import LoadedRecipe
+    from kdseg.recipe.schema import Recipe, Weights
+
+
+def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
+    """Give the participants that start from weights: name, backbone and where the weights are."""
+    for name, model in recipe.models.items():
+        if isinstance(model, (Learner, Frozen)) and model.weights is not None:
+            yield name, model.backbone, model.weights
+
+
+def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> None:
+    """See that a participant's weights are there, or can be made, and fit its network.
+
+    Raises:
+        KdsegError: saying what is missing, or where the networks differ.
+    """
+    if weights.recipe is not None:
+        other = source_recipe(loaded, weights)
+        model = _source_model(other.recipe, name, weights)
+        theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
+        ours = plain_component(backbone, loaded.plugins.registry)
+        if theirs != ours:
+            raise KdsegError(f"{display_path(weights.recipe)} trains {model!r} as {theirs}; here the backbone is {ours}")
+    else:
+        _weights_file(loaded, name, backbone, weights)
+
+
+def source_recipe(loaded: LoadedRecipe, weights: Weights) -> LoadedRecipe:
+    """Load the recipe that trains the weights; its runs lie beside those of the recipe that asks."""
+    assert weights.recipe is not None
+    other = load_recipe(weights.recipe)
+    return evolve(other, recipe=evolve(other.recipe, output=loaded.recipe.output))
+
+
+def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) -> LoadedRecipe:
+    """Give the recipe with every participant's weights as a run and a hash, training what no run has trained yet.
+
+    Args:
+        loaded: the recipe that asks.
+        train: runs a recipe to its end and gives the run's folder.
+    """
+    recipe = loaded.recipe
+    for name, backbone, weights in weighted_models(recipe):
+        if weights.recipe is not None:
+            other = source_recipe(loaded, weights)
+            finished = next((run for run in runs_of(other) if is_finished(run)), None)
+            run = finished or train(other)
+            settled = evolve(weights, recipe=None, run=run, model=_source_model(other.recipe, name, weights))
+        else:
+            settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
+        file = _weights_file(loaded, name, backbone, settled)
+        model = evolve(recipe.models[name], weights=evolve(settled, sha256=sha256(file)))
+        recipe = evolve(recipe, models={**recipe.models, name: model})
+    return evolve(loaded, recipe=recipe)
+
+
+def weights_file(name: str, weights: Weights) -> Path:
+    """Give the file that settled weights name."""
+    assert weights.run is not None
+    return _model_of(find_run(weights.run), name, weights) / f"{weights.which}.safetensors"
+
+
+def _source_model(recipe: Recipe, name: str, weights: Weights) -> str:
+    learners = [label for label, model in recipe.models.items() if isinstance(model, Learner)]
+    wanted = weights.model or (name if name in learners else None)
+    if wanted is None and len(learners) == 1:
+        wanted = learners[0]
+    if wanted not in learners:
+        hint = did_you_mean(wanted, learners) if wanted else ""
+        raise KdsegError(f"{recipe.name!r} trains no learner {wanted or name!r}{hint}; `model` may name: {', '.join(learners)}")
+    return wanted
+
+
+def _model_of(run: Path, name: str, weights: Weights) -> Path:
+    if weights.model is None and (run / "models" / name / CARD).exists():
+        return model_folder(run, name)
+    return model_folder(run, weights.model)
+
+
+def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> Path:
+    """Find the file and hold it against the participant's network and the hash that the recipe states."""
+    assert weights.run is not None
+    folder = _model_of(find_run(weights.run), name, weights)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    ours = plain_component(backbone, loaded.plugins.registry)
+    theirs = {"use": card["backbone"], **card["options"]}
+    if ours != theirs:
+        raise KdsegError(f"{display_path(folder)} holds the weights of {theirs}; here the backbone is {ours}")
+    classes = loaded.recipe.data.dataset.class_table().names
+    if tuple(card["classes"]) != classes:
+        raise KdsegError(
+            f"{display_path(folder)} was trained on {len(card['classes'])} classes ({', '.join(card['classes'][:4])}, …); "
+            f"this recipe's dataset has {len(classes)} ({', '.join(classes[:4])}, …)"
+        )
+    file = folder / f"{weights.which}.safetensors"
+    if not file.exists():
+        raise KdsegError(f"{display_path(file)}: no such weights; the run has not come so far")
+    if weights.sha256 is not None and sha256(file) != weights.sha256:
+        raise KdsegError(f"{display_path(file)}: is not the file that the recipe means: its SHA-256 is {sha256(file)}")
+    return file

@@ -1,0 +1,1 @@
+"""Recipes: the schema, loading, strict structuring, problems with file and line, saving."""

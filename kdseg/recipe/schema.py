@@ -1,0 +1,306 @@
+"""What a recipe says: one class a table, one field a key."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+
+from attrs import Factory, field, fields, frozen
+from attrs.validators import deep_iterable, ge, gt, lt, optional
+
+from kdseg.components import Backbone, Callback, Component, Dataset, Loss
+from kdseg.options import Option, component_options, resolved_hint
+from kdseg.recipe.curves import Curve, Points
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from attrs import Attribute
+
+LENGTHS = ("epochs", "steps", "steps_of")
+"""The keys of `Train` that give the length of the run; a recipe says exactly one."""
+
+
+def _exactly_one(table: Any, keys: Sequence[str]) -> None:
+    """Refuse a table that says several of these keys, or none."""
+    found = [key for key in keys if getattr(table, key) is not None]
+    if len(found) != 1:
+        raise ValueError(f"say exactly one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
+
+
+def _divides_batch(train: Train, _: Attribute[int], value: int) -> None:
+    """Refuse micro-batches of unequal size."""
+    if train.batch_size % max(value, 1):
+        raise ValueError(f"must divide batch_size, which is {train.batch_size}; found {value}")
+
+
+def _one_participant(_train: Train, _: Attribute[Any], value: dict[str, int] | None) -> None:
+    """Refuse anything but one participant's positive number of steps."""
+    if value is not None and (len(value) != 1 or min(value.values()) < 1):
+        raise ValueError("must be one participant's number of steps, such as { student = 600 }")
+
+
+def _not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
+    """Refuse an empty list."""
+    if not value:
+        raise ValueError("must not be empty")
+
+
+def _hash(_weights: Weights, _: Attribute[Any], value: str | None) -> None:
+    """Refuse what is no SHA-256."""
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("must be 64 hexadecimal digits, in lower case")
+
+
+def _folder_name(_recipe: Recipe, _: Attribute[str], value: str) -> None:
+    """Refuse what cannot name a folder."""
+    if not re.fullmatch(r"[^.\s/\\\x00-\x1f][^/\\\x00-\x1f]*", value):
+        raise ValueError(f"names a folder: it must not be empty, hold a slash or begin with a dot; found {value!r}")
+
+
+@frozen(kw_only=True)
+class ByName:
+    """A class of another library by its own name, as in ``{ use = "AdamW", lr = 1e-3 }``."""
+
+    use: str
+    options: dict[str, Any] = field(factory=dict)
+    """Plain TOML values. The engine checks them against the signature of the class."""
+
+
+@frozen(kw_only=True)
+class Train:
+    """How long and how the learners train."""
+
+    epochs: Annotated[int | None, "length of the run: passes over the training split"] = field(
+        default=None, validator=optional(ge(1))
+    )
+    steps: Annotated[int | None, "or its length: optimizer steps, of all turns together"] = field(
+        default=None, validator=optional(ge(1))
+    )
+    steps_of: Annotated[dict[str, int] | None, "or its length: one participant's steps, as { student = 600 }"] = field(
+        default=None, validator=_one_participant
+    )
+    batch_size: Annotated[int, "images of an optimizer step, over all processes and micro-batches"] = field(
+        default=8, validator=ge(1)
+    )
+    micro_batches: Annotated[int, "parts of the batch that pass through the networks one after another"] = field(
+        default=1, validator=[ge(1), _divides_batch]
+    )
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
+    compile: Annotated[bool, "run the networks through torch.compile"] = False
+    workers: Annotated[int, "processes that load images, for each training process"] = field(default=2, validator=ge(0))
+    tune_malloc: Annotated[bool, "raise the C library's mmap and trim thresholds; Linux only"] = True
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse several lengths, or none."""
+        _exactly_one(self, LENGTHS)
+
+
+@frozen(kw_only=True)
+class Data:
+    """The images, and how they are changed on their way to the networks."""
+
+    dataset: Annotated[Dataset, "the dataset"]
+    train: Annotated[Dataset, "options of the dataset that differ for the training split"] = Factory(
+        lambda data: data.dataset, takes_self=True
+    )
+    val: Annotated[Dataset, "options of the dataset that differ for the validation split"] = Factory(
+        lambda data: data.dataset, takes_self=True
+    )
+    augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
+    mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = (0.485, 0.456, 0.406)
+    std: Annotated[tuple[float, float, float], "what they are divided by then"] = field(
+        default=(0.229, 0.224, 0.225), validator=deep_iterable(gt(0.0))
+    )
+
+    def for_split(self, split: str) -> Dataset:
+        """Give the dataset with the options that hold for a split."""
+        return {"train": self.train, "val": self.val}.get(split, self.dataset)
+
+
+@frozen(kw_only=True)
+class Weights:
+    """Trained weights of another run."""
+
+    recipe: Annotated[Path | None, "the newest finished run of this recipe, trained first where there is none"] = None
+    run: Annotated[Path | None, "or this run's folder"] = None
+    model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
+    which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
+    sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
+        default=None, validator=_hash
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse two origins, or none."""
+        _exactly_one(self, ("recipe", "run"))
+
+
+@frozen(kw_only=True)
+class Learner:
+    """A participant that learns."""
+
+    nature: ClassVar[str] = "a learner"
+
+    backbone: Annotated[Backbone, "the network"]
+    optimizer: Annotated[ByName, "a torch.optim class by its own name"] = ByName(use="AdamW")
+    schedule: Annotated[ByName, "of the learning rate: poly, or a class of torch's by its own name"] = ByName(
+        use="poly"
+    )
+    clip: Annotated[float | None, "the largest norm of the gradient"] = field(default=None, validator=optional(gt(0)))
+    weights: Annotated[Weights | None, "where it starts; default: fresh weights"] = None
+    source_mode: Annotated[Literal["eval", "train"], "the mode of the network where it is only a source"] = "eval"
+
+
+@frozen(kw_only=True)
+class Frozen:
+    """A participant that stays as it is: a pretrained teacher."""
+
+    nature: ClassVar[str] = "a frozen participant"
+
+    frozen: Annotated[Literal[True], "says that it learns nothing"] = True
+    backbone: Annotated[Backbone, "the network"]
+    weights: Annotated[Weights, "what it is"]
+
+
+@frozen(kw_only=True)
+class Shadow:
+    """A participant that is the moving average of a learner."""
+
+    nature: ClassVar[str] = "a shadow"
+
+    shadow_of: Annotated[str, "the learner that it follows"]
+    decay: Annotated[float, "what is kept at a step; less at the start: min(decay, (1 + n) / (10 + n))"] = field(
+        default=0.999, validator=[gt(0.0), lt(1.0)]
+    )
+    buffers: Annotated[Literal["copy", "average"], "what happens to buffers of floats (running statistics)"] = "copy"
+
+
+Participant = Learner | Frozen | Shadow
+
+
+def nature_of(table: Mapping[str, Any]) -> type[Participant]:
+    """Give the nature that a table ``models.NAME`` speaks of, by its keys."""
+    return Shadow if "shadow_of" in table else Frozen if "frozen" in table else Learner
+
+
+@frozen(kw_only=True)
+class Turns:
+    """The order in which turns come, over and over."""
+
+    unit: Annotated[Literal["step", "epoch"], "how long a turn lasts: an optimizer step or an epoch"] = "step"
+    order: Annotated[tuple[str, ...], "the turns, by names of your own"] = field(validator=_not_empty)
+    sync: Annotated[
+        Literal["simultaneous", "sequential"], "learners of a turn see each other as before its step, or after it"
+    ] = "simultaneous"
+
+
+@frozen(kw_only=True)
+class Term:
+    """One loss of one learner."""
+
+    turn: Annotated[tuple[str, ...], "the turns in which it counts, one name or several; left out: always"] = ()
+    learner: Annotated[str, "who learns from it"]
+    source: Annotated[str | None, "whom it learns from; left out: the labels"] = None
+    loss: Annotated[Loss, "the loss"]
+    weight: Annotated[float | Curve | Points, "a number from 0, or how it changes over the run"] = field(default=1.0)
+
+    @weight.validator
+    def _not_negative(self, _: Attribute[Any], value: float | Curve | Points) -> None:
+        if isinstance(value, int | float) and value < 0:
+            raise ValueError(f"must be >= 0: {value}")
+
+    def weight_at(self, progress: float) -> float:
+        """Give the weight where `progress`, 0..1, of the run's optimizer steps are done."""
+        return self.weight if isinstance(self.weight, int | float) else self.weight.at_progress(progress)
+
+
+@frozen(kw_only=True)
+class Evaluate:
+    """When and by what the participants are judged on the validation split."""
+
+    every: Annotated[int, "epochs, or steps, from one evaluation to the next"] = field(default=1, validator=ge(1))
+    unit: Annotated[Literal["epoch", "step"], "what `every` counts"] = "epoch"
+    metric: Annotated[str, "what decides which weights are best; greater is better"] = "miou"
+    batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
+        default=None, validator=optional(ge(1))
+    )
+
+
+@frozen(kw_only=True)
+class Checkpoints:
+    """When the whole state is written, so that a killed run can go on."""
+
+    every: Annotated[int, "epochs, or steps, from one checkpoint to the next"] = field(default=1, validator=ge(1))
+    unit: Annotated[Literal["epoch", "step"], "what `every` counts"] = "epoch"
+    keep: Annotated[int, "how many of the newest stay on the disk"] = field(default=2, validator=ge(1))
+
+
+@frozen(kw_only=True)
+class Wandb:
+    """Weights & Biases."""
+
+    project: Annotated[str, "the project there"] = "kdseg"
+    entity: Annotated[str | None, "the user or team; default: your own"] = None
+    name: Annotated[str | None, "the run's name there; default: the recipe's"] = None
+    tags: Annotated[tuple[str, ...], "labels to find it by"] = ()
+
+
+@frozen(kw_only=True)
+class Tracking:
+    """Where the numbers go besides the run's own files."""
+
+    wandb: Annotated[Wandb | None, "Weights & Biases, offline unless you are logged in; left out: not used"] = None
+
+
+@frozen(kw_only=True)
+class Output:
+    """Where runs are written."""
+
+    folder: Annotated[Path, "the folder of all runs; default: `runs` in the working folder"] = field(
+        factory=lambda: Path("runs").absolute()
+    )
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """All that determines a run."""
+
+    name: Annotated[str, "names the run's folder; default: the file's stem"] = field(validator=_folder_name)
+    seed: Annotated[int, "every random stream is drawn from it"] = field(default=0, validator=ge(0))
+    plugins: Annotated[tuple[Path, ...], "Python files that are plugins of this recipe"] = ()
+    train: Annotated[Train, "how long and how the learners train"]
+    data: Annotated[Data, "the images"]
+    models: Annotated[dict[str, Participant], "the participants, by names of your own"]
+    turns: Annotated[Turns | None, "the order of turns; left out: every term counts always"] = None
+    terms: Annotated[dict[str, Term], "the losses, by names of your own"]
+    evaluate: Annotated[Evaluate, "when the participants are judged"] = Evaluate()
+    checkpoint: Annotated[Checkpoints, "when the whole state is written"] = Checkpoints()
+    callbacks: Annotated[dict[str, Callback], "what else watches the run, by names of your own"] = field(factory=dict)
+    tracking: Annotated[Tracking, "where the numbers go"] = Tracking()
+    output: Annotated[Output, "where runs are written"] = field(factory=Output)
+
+
+@functools.cache
+def keys_of(cls: type) -> Mapping[str, Option]:
+    """Give the keys of a table, which a class of this module or a component describes."""
+    if issubclass(cls, Component):
+        return {option.name: option for option in component_options(cls)}
+    keys = {}
+    for attribute in fields(cls):
+        hint, text = get_args(resolved_hint(cls, attribute.name))
+        key = attribute.metadata.get("key", attribute.name)
+        keys[key] = Option(name=attribute.name, type=hint, help=text, default=_default(attribute.default))
+    return keys
+
+
+def _default(default: Any) -> Any:
+    """Give a field's default; None where it is another field's value."""
+    if not isinstance(default, Factory):  # type: ignore[arg-type] # attrs types Factory as a function
+        return default
+    return None if default.takes_self else default.factory()
+
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+"""What models, terms, turns and callbacks are called."""

@@ -1,0 +1,1 @@
+"""Road scenes drawn on the fly."""
