@@ -75,7 +75,11 @@ class RunView(Protocol):
         ...
 
     def keep_models(self, folder: Path) -> None:
-        """Write every learner, ready to use, below `folder`."""
+        """Write every learner as it stands, ready to use, below `folder`; only the main process writes."""
+        ...
+
+    def save_comparison(self, path: Path, images: int) -> None:
+        """Save some validation images with their truth and each participant's prediction; only the main process writes."""
         ...
 
     def stop(self, reason: str) -> None:

@@ -86,7 +86,8 @@ def _option(cls: type[Component], attribute: Attribute[Any]) -> Option:
         raise KdsegError(f'option {name!r}: it has no help; write `{name}: Annotated[{type_text(base)}, "its help"]`')
     if not is_supported(base):
         raise KdsegError(f"option {name!r}: {type_text(base)} is no type of an option; {_SUPPORTED}")
-    return Option(name=name, type=base, help=" ".join(texts[0].split()), default=_default(name, base, attribute.default))
+    text = " ".join(texts[0].split())
+    return Option(name=name, type=base, help=text, default=_default(name, base, attribute.default))
 
 
 def _default(name: str, hint: Any, default: Any) -> Any:

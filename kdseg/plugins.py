@@ -95,8 +95,9 @@ class _Plugin:
 
     def absence(self) -> Absence:
         """Say, for whoever misses a component, why it may have come from here."""
-        what = f"{self.id} {self.version}".rstrip()
-        return Absence(distribution=self.distribution, cause=f"plugin {what} ({self.status}: {self.losses[0]})")
+        plugin = f"plugin {self.id} {self.version}".rstrip()
+        status = "" if self.status == "ok" else f"{self.status}: "
+        return Absence(distribution=self.distribution, cause=f"{plugin} ({status}{self.losses[0]})")
 
 
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:

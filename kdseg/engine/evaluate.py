@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kdseg.data.loader import eval_batches
-from kdseg.metrics.confusion import confusion_matrix
+from kdseg.metrics.confusion import confusion_matrix, predicted_classes
 from kdseg.metrics.segmentation import scores
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def evaluate(
         for name, participant in participants.items():
             with processes.autocast():
                 logits = participant.predict(images).logits
-            matrices[name] += confusion_matrix(logits.argmax(1), target, size)
+            matrices[name] += confusion_matrix(predicted_classes(logits), target, size)
         on_batch(len(batch.ids))
     processes.sum_(list(matrices.values()))
     return {name: scores(matrix, classes) for name, matrix in matrices.items()}

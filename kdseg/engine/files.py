@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +29,21 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, for people and scripts."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(value, indent=2) + "\n"
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Give a value as JSON that any reader takes: JSON knows no NaN and no infinity, which become null."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from kdseg.data.loader import train_steps
 from kdseg.engine.checkpoint import Checkpointed, write_checkpoint
 from kdseg.engine.evaluate import evaluate
 from kdseg.engine.models import MODELS, save_weights, write_card
+from kdseg.engine.pictures import save_comparison
 from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
 
@@ -129,6 +130,11 @@ class Run:
             for name in self.cards:
                 self._save_model(name, folder / name, "best")
 
+    def save_comparison(self, path: Path, images: int) -> None:
+        """Save some validation images with their truth and each participant's prediction."""
+        if self.is_main:
+            save_comparison(self, path, images)
+
     def stop(self, reason: str) -> None:
         """End the run after this event, as finished."""
         self.stop_reason = reason
@@ -170,7 +176,7 @@ class Run:
             values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
             self.values.update(values)
             self.values.update({name: value for name, value in known.items() if name.startswith(("weight/", "lr/"))})
-            self.recorder.write("step", self.step + age, known | {k: _finite(v) for k, v in values.items()})
+            self.recorder.write("step", self.step + age, known | values)
             lost = [name for name, value in values.items() if not math.isfinite(value)]
             if lost:
                 raise KdsegError(
@@ -304,8 +310,3 @@ def _after_step(run: Run, *, interrupted: bool) -> None:
         ended = run.step >= run.total_steps or run.stop_reason is not None
         run.checkpoint(keep=1 if ended and not interrupted else recipe.checkpoint.keep)
         run.emit("on_checkpoint")
-
-
-def _finite(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return value if math.isfinite(value) else None

@@ -60,7 +60,7 @@ def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
     return sheet
 
 
-def save_comparison(run: Run, path: Path, images: int = 4) -> None:
+def save_comparison(run: Run, path: Path, images: int) -> None:
     """Save image, truth and each participant's prediction side by side, for some validation images."""
     colours = run.classes.colours
     names = list(run.participants)

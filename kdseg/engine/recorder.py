@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+
+from kdseg.engine.files import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class Recorder:
             return
         if self._file is None:
             self._file = self.path.open("a", encoding="utf-8")
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n")
+        self._file.write(json_text({"kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
         if self.tracker is not None:
             self.tracker.log(step, values)

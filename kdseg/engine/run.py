@@ -22,7 +22,6 @@ from kdseg.engine.files import write_json
 from kdseg.engine.images import Normalise
 from kdseg.engine.loop import CHECKPOINTS, Run, train
 from kdseg.engine.models import card_of, load_weights
-from kdseg.engine.pictures import save_comparison
 from kdseg.engine.processes import Processes
 from kdseg.engine.recorder import Recorder, WandbTracker
 from kdseg.engine.run_folder import (
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from kdseg.hooks import Hooks
     from kdseg.recipe.load import LoadedRecipe
 
+COMPARED_IMAGES = 4
 log = logging.getLogger("kdseg")
 
 
@@ -235,8 +235,8 @@ def _conclude(run: Run, seconds: float) -> Finished:
             for name, participant in run.stepper.participants.items()
         },
     }
+    run.save_comparison(run.pictures / "comparison.png", COMPARED_IMAGES)
     if run.is_main:
-        save_comparison(run, run.pictures / "comparison.png")
         write_json(run.folder / SUMMARY, summary)
     run.processes.wait()
     return Finished(folder=run.folder, summary=summary)

@@ -26,7 +26,7 @@ class Text(str):
 
     def as_path(self) -> Path:
         """Read it as an absolute path."""
-        return Path(os.path.normpath(self.base / Path(self).expanduser()))
+        return Path(os.path.normpath(os.path.join(self.base, os.path.expanduser(self))))  # noqa: PTH111, PTH118 (pathlib's own raises for an unknown ~user)
 
 
 @frozen(kw_only=True)
@@ -35,13 +35,15 @@ class Layer:
 
     raw: dict[str, Any]
     """What it says."""
-    document: dict[str, Any] = field(default=raw)
-    """What it says with each component as a table and each name qualified, once that is known."""
+    document: dict[str, Any] = field(factory=dict)
+    """The same with each component as a table and each name qualified; `kdseg.recipe.merge` fills it in."""
     file: Path | None = None
     """None for a `--set`."""
     text: str = ""
     set_key: KeyPath = ()
     """The key of a `--set`."""
+    set_value: Any = None
+    """Its value."""
 
     def states(self, path: KeyPath) -> bool:
         """Whether this key is said here."""
@@ -131,16 +133,21 @@ def _read_file(file: Path) -> Layer:
 
 def _read_setting(setting: str) -> Layer:
     """Parse one ``KEY=VALUE``."""
+    try:
+        setting.encode()
+    except UnicodeEncodeError:
+        raise KdsegError("is no UTF-8 text") from None
     key, equals, written = setting.partition("=")
     if not equals or not written.strip():
         raise KdsegError("write KEY=VALUE, such as models.student.backbone.base=16")
     path = split_key(key)
     if path[0] in ("extends", "drop"):
         raise KdsegError(f"`{path[0]}` has its place in a file alone")
-    value = _read_value(written)
+    value = _remember(_read_value(written), Path.cwd())
+    raw = value
     for part in reversed(path):
-        value = {part: value}
-    return Layer(raw=_remember(value, Path.cwd()), set_key=path)
+        raw = {part: raw}
+    return Layer(raw=raw, set_key=path, set_value=value)
 
 
 def _read_value(written: str) -> Any:
@@ -181,20 +188,10 @@ class Origins:
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """Place a problem at its key or, where the key is missing, at the table that lacks it."""
-        _, layer, here = self._find(path)
+        here = existing(self.document, path)
+        if here:  # what no layer says by itself is a table that a --set made on its way: those are the strongest
+            layer = next((layer for layer in self.layers if layer.states(here)), self.layers[0])
+        else:
+            layer = next(layer for layer in self.layers if layer.file)
         shown = path if here != path else existing(layer.raw, path)
         return Problem(where=layer.where(here), key=join_key(shown), message=message)
-
-    def rank(self, path: KeyPath) -> tuple[int, int]:
-        """Give what problems are sorted by: the layer and the line."""
-        number, layer, here = self._find(path)
-        return number, layer.line(here)
-
-    def _find(self, path: KeyPath) -> tuple[int, Layer, KeyPath]:
-        """Give the layer that says a key, its number, and as much of the path as exists."""
-        here = existing(self.document, path)
-        if not here:
-            here_is_root = next(pair for pair in enumerate(self.layers) if pair[1].file)
-            return *here_is_root, here
-        number = next((n for n, layer in enumerate(self.layers) if layer.states(here)), 0)
-        return number, self.layers[number], here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -25,15 +24,12 @@ def heavy_imports(code: str, *, folder: Path | None = None) -> list[str]:
         RuntimeError: the code failed; the text holds its traceback.
     """
     script = (
-        f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit:\n    pass\n"
+        f"import sys\nsys.path[:0] = {[str(folder)] if folder else []!r}\n"
+        f"try:\n    exec({code!r})\nexcept SystemExit:\n    pass\n"
         f"sys.stderr.write('loaded: ' + ' '.join(name for name in {HEAVY!r} if name in sys.modules))"
     )
-    path = [str(folder)] if folder is not None else []
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([*path, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-    }
     done = subprocess.run(  # noqa: S603 (this interpreter, running the caller's code)
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise RuntimeError(f"{code!r} failed:\n{done.stderr}")

@@ -85,13 +85,13 @@ def test_parameters_and_work_are_as_counted_by_hand(
     assert round(counted[1] / 1e9, 2) == gmac
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=25)
 @given(
     height=st.integers(32, 97),
     width=st.integers(32, 97),
     options=st.fixed_dictionaries(
         {
-            "base": st.integers(1, 5),
+            "base": st.integers(1, 3),
             "downsamplings": st.integers(1, 6),
             "block": st.sampled_from(["plain", "depthwise"]),
             "stem_stride": st.sampled_from([1, 2, 4]),
@@ -142,7 +142,7 @@ def test_nothing_overwrites_what_a_tap_on_any_submodule_holds(options: dict[str,
     network(torch.randn(2, 3, 40, 36)).square().sum().backward()
     assert len(held) > 20
     for output, then in held:
-        torch.testing.assert_close(output, then, rtol=0, atol=0)
+        assert torch.equal(output, then)
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
@@ -251,7 +251,7 @@ def test_first_weights_have_hes_deviation(options: dict[str, Any]) -> None:
             seen *= 1 if isinstance(module, nn.ConvTranspose2d) else math.prod(module.kernel_size)
             expected = math.sqrt((2 if module.bias is None else 1) / seen)
             tolerance = 5 / math.sqrt(2 * module.weight.numel())  # five deviations of a sample's deviation
-            assert module.weight.square().mean().sqrt() == pytest.approx(expected, rel=tolerance), name
+            assert module.weight.detach().square().mean().sqrt() == pytest.approx(expected, rel=tolerance), name
             assert module.bias is None or not module.bias.any(), name
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    """Cross-correlate with zeros outside, one kernel cell at a time; depthwise where the weight has one input channel."""
+    """Cross-correlate with zeros outside, one kernel cell at a time; depthwise if weights have one input channel."""
     kernel = weight.shape[-1]
     pad = (kernel - stride) // 2
     n, c, h, w = x.shape

@@ -1,0 +1,75 @@
+"""`kdseg check RECIPE`: everything that can be wrong, before a GPU is touched."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kdseg.cli._options import settings_option
+from kdseg.cli._tables import print_rows
+
+if TYPE_CHECKING:
+    from kdseg.engine.check import Checked
+
+
+@click.command(short_help="Find all that is wrong with a recipe, training nothing.")
+@click.argument("recipe")
+@settings_option
+@click.option("--quick", is_flag=True, help="Syntax, keys, types and names only: no data, no torch.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, for programs.")
+def command(recipe: str, settings: tuple[str, ...], quick: bool, as_json: bool) -> None:
+    """Check a recipe as `kdseg run` does before it trains, and print what would happen.
+
+    RECIPE is a file, or the name of a bundled recipe such as online_alternating.
+    """
+    from kdseg.recipe.load import find_recipe, load_recipe
+
+    loaded = load_recipe(find_recipe(recipe), settings)
+    if quick:
+        click.echo(json.dumps({"ok": True}) if as_json else "no problem found in the recipe's keys, types and names")
+        return
+
+    from kdseg.engine.check import check
+
+    plan = _plan(check(loaded))
+    if as_json:
+        click.echo(json.dumps(plan, indent=2))
+    else:
+        _print(plan)
+
+
+def _plan(checked: Checked) -> dict[str, Any]:
+    plan = checked.plan
+    return {
+        "ok": True,
+        "steps": plan.total_steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "images": {"train": len(checked.train), "val": len(checked.val), "size": list(checked.image_size)},
+        "participants": {
+            name: {"parameters": parameters, "steps": plan.learner_steps[name]}
+            for name, parameters in checked.parameters.items()
+        },
+        "terms": {name: {"steps": plan.term_steps[name]} for name in plan.recipe.terms},
+        "memory_bytes": checked.memory,
+        "warnings": list(checked.warnings),
+    }
+
+
+def _print(plan: dict[str, Any]) -> None:
+    images = plan["images"]
+    height, width = images["size"]
+    click.echo(
+        f"{plan['steps']} steps, {plan['steps_per_epoch']} an epoch; {images['train']} training images of "
+        f"{height}x{width}, {images['val']} validation images; about {plan['memory_bytes'] / 2**30:.1f} GiB"
+    )
+    rows = [
+        (name, f"{participant['parameters'] / 1e6:.3f}M parameters", f"learns at {participant['steps']} steps")
+        for name, participant in plan["participants"].items()
+    ]
+    print_rows("participants", rows)
+    print_rows("terms", [(name, f"counts at {term['steps']} steps") for name, term in plan["terms"].items()])
+    for warning in plan["warnings"]:
+        click.echo(f"warning: {warning}")
+    click.echo("no problem found")

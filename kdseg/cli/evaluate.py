@@ -1,0 +1,48 @@
+"""`kdseg evaluate RUN`: scores on a split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kdseg.cli._tables import print_rows
+
+
+@click.command(short_help="Score a run's networks on a split.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--split", default="val", show_default=True, help="Which split of the run's dataset.")
+@click.option("--model", "models", multiple=True, help="Which learner; may be given again. All, if left out.")
+@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at once. The recipe's, if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(run: Path, split: str, models: tuple[str, ...], which: str, batch_size: int | None, as_json: bool) -> None:
+    """Score the networks that a run trained, on a whole split of its dataset.
+
+    RUN is the run's folder, or the folder above it for its latest run.
+    """
+    from kdseg.cli._console import console_with_log
+    from kdseg.engine.evaluate_run import evaluate_run
+
+    scores = evaluate_run(run, split=split, models=models, which=which, batch_size=batch_size, console=console_with_log())
+    if as_json:
+        click.echo(json.dumps(scores, indent=2))
+    else:
+        _print(scores, split)
+
+
+def _print(scores: dict[str, dict[str, Any]], split: str) -> None:
+    names = list(scores)
+    totals = [key for key, value in scores[names[0]].items() if isinstance(value, float)]
+    rows = [("", *names)]
+    rows += [(key, *(_number(scores[name][key]) for name in names)) for key in totals]
+    rows += [
+        (f"IoU {label}", *(_number(scores[name]["iou"][label]) for name in names)) for label in scores[names[0]]["iou"]
+    ]
+    print_rows(f"{split} split", rows)
+
+
+def _number(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.4f}"

@@ -1,0 +1,29 @@
+"""`kdseg predict RUN IMAGES…`: masks and overlays for any images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Segment any images.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", help="Which learner. The one named student, or the only one, if left out.")
+@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
+    help="Folder for the masks and overlays.",
+)  # fmt: skip
+def command(run: Path, images: tuple[Path, ...], model: str | None, which: str, output: Path) -> None:
+    """Segment images with a network that a run trained.
+
+    RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image
+    NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image.
+    """
+    from kdseg.cli._console import console_with_log
+    from kdseg.engine.predict import predict_files
+
+    written = predict_files(run, images, output, model=model, which=which, console=console_with_log())
+    click.echo(f"{written} images: {output}/*_mask.png and *_overlay.png")

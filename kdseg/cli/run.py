@@ -1,0 +1,30 @@
+"""`kdseg run RECIPE`: trains."""
+
+from __future__ import annotations
+
+import click
+
+from kdseg.cli._options import settings_option
+
+
+@click.command(short_help="Train a recipe.")
+@click.argument("recipe")
+@settings_option
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this recipe, or start one.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for programs.")
+def command(recipe: str, settings: tuple[str, ...], resume: bool, as_json: bool) -> None:
+    """Check a recipe, then train it.
+
+    RECIPE is a file, or the name of a bundled recipe such as online_alternating.
+    """
+    from kdseg.recipe.load import find_recipe, load_recipe
+
+    loaded = load_recipe(find_recipe(recipe), settings)
+
+    from kdseg.cli._console import console_with_log
+    from kdseg.cli._summary import print_finished
+    from kdseg.engine.progress import ConsoleProgress
+    from kdseg.engine.run import run_recipe
+
+    console = console_with_log()
+    print_finished(run_recipe(loaded, resume=resume, console=lambda: ConsoleProgress(console)), as_json=as_json)

@@ -1,0 +1,72 @@
+"""Scores of a run's networks on any split of its dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress
+
+from kdseg.components import DatasetContext
+from kdseg.engine.build import build_participants
+from kdseg.engine.evaluate import evaluate
+from kdseg.engine.images import Normalise
+from kdseg.engine.models import load_weights, model_folder
+from kdseg.engine.processes import Processes
+from kdseg.engine.run_folder import RECIPE, find_run
+from kdseg.engine.weights import weighted_models, weights_file
+from kdseg.errors import KdsegError, did_you_mean
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+
+def evaluate_run(
+    path: Path, *, split: str, models: Sequence[str], which: str, batch_size: int | None, console: Console
+) -> dict[str, dict[str, Any]]:
+    """Score participants of a run, all unless named, on a whole split.
+
+    Returns:
+        For each participant its scores, as `kdseg.metrics.segmentation.scores` gives them.
+
+    Raises:
+        KdsegError: where the run, the split or a participant is not there.
+    """
+    run = find_run(path)
+    recipe = load_recipe(run / RECIPE).recipe
+    names = list(models or recipe.models)
+    for name in names:
+        if name not in recipe.models:
+            raise KdsegError(f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}")
+    dataset = recipe.data.for_split(split)
+    if split not in dataset.splits:
+        raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
+    samples = dataset.build(DatasetContext(split=split, seed=recipe.seed))
+    if all(samples[index].mask is None for index in range(min(8, len(samples)))):
+        raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")
+    processes = Processes.start(recipe.train.precision)
+    classes = dataset.class_table()
+    participants = build_participants(recipe, len(classes), processes.device, names)
+    frozen = {name: weights_file(name, weights) for name, _, weights in weighted_models(recipe)}
+    for name, participant in participants.items():
+        if isinstance(recipe.models[name], Frozen):
+            weights = frozen[name]
+        else:
+            weights = model_folder(run, name) / f"{which}.safetensors"
+        load_weights(participant.module, weights)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))
+        return evaluate(
+            participants,
+            samples,
+            classes=classes.names,
+            processes=processes,
+            normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
+            batch_size=batch_size or recipe.evaluate.batch_size or recipe.train.batch_size,
+            workers=recipe.train.workers,
+            on_batch=lambda images: bar.advance(task, images),
+        )

@@ -1,0 +1,88 @@
+"""The losses as recipes see them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, le
+
+from kdseg.components import Loss
+from kdseg_losses.class_weights import RULES
+
+if TYPE_CHECKING:
+    from kdseg.components import LossContext
+    from kdseg.losses import LossModule
+
+
+@frozen(kw_only=True)
+class CrossEntropy(Loss):
+    """Cross-entropy with the labels: a mean over the labelled pixels, weighted by their classes where asked."""
+
+    name: ClassVar[str] = "cross_entropy"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+    class_weights: Annotated[
+        Literal["none", "enet", "median_frequency", "effective_number"],
+        "the rule that makes rare classes count more, from how often each occurs in the training labels",
+    ] = "none"
+    weights: Annotated[tuple[float, ...] | None, "a weight for each class, in place of a rule"] = None
+    label_smoothing: Annotated[float, "the share of the target, 0..1, that is spread over all classes"] = field(
+        default=0.0, validator=[ge(0), le(1)]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse weights that weigh nothing, and two ways to give them."""
+        if self.weights is None:
+            return
+        if self.class_weights != "none":
+            raise ValueError(f"weights stand in place of class_weights = {self.class_weights!r}; leave one of them out")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights) or not any(self.weights):
+            raise ValueError(f"weights must be finite, 0 or more, and not all 0; found {self.weights}")
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it.
+
+        Raises:
+            ValueError: the number of `weights` is not that of the classes.
+            KdsegError: a rule finds no labels to count.
+        """
+        from kdseg_losses.supervised import CrossEntropyLoss
+
+        weights = self.weights
+        if self.class_weights != "none":
+            weights = RULES[self.class_weights](ctx.class_shares())
+        if weights is not None and len(weights) != ctx.num_classes:
+            raise ValueError(f"weights has {len(weights)} numbers; the dataset has {ctx.num_classes} classes")
+        return CrossEntropyLoss(weights, self.label_smoothing)
+
+
+@frozen(kw_only=True)
+class PixelKL(Loss):
+    """Kullback-Leibler divergence of the learner's softened classes from the source's, at each pixel (1503.02531)."""
+
+    name: ClassVar[str] = "pixel_kl"
+    role: ClassVar[Literal["distillation"]] = "distillation"
+    temperature: Annotated[float, "divides both logits; above 1 the smaller classes count more"] = field(
+        default=1.0, validator=gt(0)
+    )
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.logit import PixelKLLoss
+
+        return PixelKLLoss(self.temperature)
+
+
+@frozen(kw_only=True)
+class ConfidencePenalty(Loss):
+    """Minus the entropy of the learner's classes at each pixel: keeps it from being too sure (1701.06548)."""
+
+    name: ClassVar[str] = "confidence_penalty"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.regularisers import ConfidencePenaltyLoss
+
+        return ConfidencePenaltyLoss()

@@ -1,0 +1,43 @@
+"""What holds for every test: nothing reaches the network, and the machine is shared."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+os.environ |= {
+    "NO_ALBUMENTATIONS_UPDATE": "1",  # it asks a server for its newest version otherwise
+    "WANDB_MODE": "offline",
+    "OMP_NUM_THREADS": "2",  # read by torch when a test loads it
+}
+os.environ.pop("KDSEG_DISABLE_PLUGINS", None)
+
+settings.register_profile("kdseg", deadline=None)  # a busy machine is no failure
+settings.load_profile("kdseg")
+
+
+class Outcome(NamedTuple):
+    """What the command line left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def kdseg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process: ``kdseg("show", "loss", "pixel_kl")``."""
+    from kdseg.cli import main
+
+    def run(*args: str) -> Outcome:
+        with pytest.raises(SystemExit) as end:
+            main([*args])
+        return Outcome(end.value.code or 0, *capsys.readouterr())
+
+    return run
