@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
+import importlib
 import os
 import re
 import sys
@@ -22,16 +21,16 @@ from attrs import define, field, frozen
 from kdseg import hookspecs
 from kdseg.components import KINDS, Kind
 from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.plugin_file import import_file
 from kdseg.registry import Absence, Entry, Registry, breaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import ModuleType
 
 GROUP = "kdseg"
 DISABLE_VARIABLE = "KDSEG_DISABLE_PLUGINS"
 
-_MACHINERY = ("<", __file__, *(str(Path(module.__file__).parent) for module in (importlib, pluggy) if module.__file__))
+_MACHINERY = ("<", *(str(Path(module.__file__).parent) + os.sep for module in (hookspecs, importlib, pluggy)))
 """How the file names begin that a traceback holds because plugins are loaded, not because of the plugin."""
 
 
@@ -77,10 +76,14 @@ class _Plugin:
         """The name under which it is registered with pluggy."""
         return f"{self.distribution}:{self.name}"
 
+    def lose(self, problem: str) -> None:
+        """Note a problem that costs components, on one line."""
+        self.losses.append(" ".join(problem.split()))
+
     def fail(self, problem: str) -> None:
         """Note that it cannot be used as it is."""
         self.status = "failed"
-        self.losses.append(problem)
+        self.lose(problem)
 
     def report(self) -> PluginReport:
         """Say what became of it."""
@@ -143,7 +146,7 @@ def check_requirements(entry: Entry) -> None:
             requirement = Requirement(line)
         except InvalidRequirement as error:
             raise KdsegError(
-                f"{entry.kind.name} {entry.qualified}: its requirement {line!r} is none ({_cause(error)}); "
+                f"{entry.kind.name} {entry.qualified}: its requirement {line!r} cannot be read ({error}); "
                 "tell the plugin's author"
             ) from error
         if requirement.marker is not None and not requirement.marker.evaluate():
@@ -180,33 +183,13 @@ def _beside_recipe(files: Sequence[Path], taken: set[str]) -> Iterator[_Plugin]:
     stems = Counter(path.stem for path in paths)
     for path in paths:
         stem = path.stem
-        plugin = _Plugin(name=stem, distribution=stem, version="", path=path, load=partial(_run_file, path))
+        plugin = _Plugin(name=stem, distribution=stem, version="", path=path, load=partial(import_file, path))
         if stems[stem] > 1 or stem in taken:
             owner = "another plugin file" if stems[stem] > 1 else "an installed distribution"
             plugin.fail(f"{display_path(path)}: {owner} is called {stem!r} too; rename the file")
         elif not path.is_file():
             plugin.fail(f"{display_path(path)}: there is no such file")
         yield plugin
-
-
-def _run_file(path: Path) -> ModuleType:
-    """Import a file as a module whose name is its own, and new when the content is."""
-    source = path.read_bytes()
-    digest = hashlib.sha256(bytes(path) + b"\0" + source).hexdigest()[:16]
-    name = f"kdseg_file_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
-        raise ImportError(f"{path.name} is no Python file; its name must end in .py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        # Compiled here, not by the spec's loader, which may take stale bytecode and writes its own beside the recipe.
-        exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102 (how a module is made)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _disable(plugins: Sequence[_Plugin]) -> list[PluginReport]:
@@ -245,6 +228,9 @@ def _open(plugin: _Plugin, manager: pluggy.PluginManager) -> None:
     had_torch = "torch" in sys.modules
     with _isolated(plugin):
         module = plugin.load()
+        if manager.is_registered(module):
+            plugin.fail(f"its module is the plugin {manager.get_name(module)} already, under which name it counts")
+            return
         manager.register(module, plugin.id)
         _check_hooks(plugin, manager, module)
         for kind in KINDS.values():
@@ -266,9 +252,10 @@ def _check_hooks(plugin: _Plugin, manager: pluggy.PluginManager, module: object)
     for caller in callers:
         if not caller.has_spec():
             suggestion = did_you_mean(caller.name, hooks)
-            plugin.losses.append(f"unknown hook {caller.name!r}{suggestion}; the hooks are {', '.join(hooks)}")
-    unmarked = [hook for hook in hooks if hasattr(module, hook) and hook not in [caller.name for caller in callers]]
-    plugin.losses.extend(f"{hook} is no hook yet; put `@hookimpl` (from kdseg) above it" for hook in unmarked)
+            plugin.lose(f"unknown hook {caller.name!r}{suggestion}; the hooks are {', '.join(hooks)}")
+    for hook in hooks:
+        if hasattr(module, hook) and hook not in [caller.name for caller in callers]:
+            plugin.lose(f"{hook} is no hook yet; put `@hookimpl` (from kdseg) above it")
     if not any(caller.has_spec() for caller in callers):
         plugin.fail(f"it implements no hook; implement one of {', '.join(hooks)}")
 
@@ -280,14 +267,13 @@ def _collect(plugin: _Plugin, kind: Kind, handed: object) -> None:
         return
     for item in list(handed):  # a generator that fails half-way gives nothing
         if not isinstance(item, type) or not issubclass(item, kind.base):
-            plugin.losses.append(
-                f"{kind.hook} handed over {item!r}; hand over classes whose base is {kind.base.__name__}"
-            )
+            plugin.lose(f"{kind.hook} handed over {item!r}; hand over classes whose base is {kind.base.__name__}")
             continue
         label = f"{kind.name} {item.__qualname__}: "
         with _isolated(plugin, label):
-            problems = [label + breach for breach in breaches(kind, item)]
-            plugin.losses += problems
+            problems = list(breaches(kind, item))
+            for problem in problems:
+                plugin.lose(label + problem)
             if not problems:
                 entry = Entry(
                     kind=kind,
@@ -307,7 +293,7 @@ def _drop_duplicates(plugins: Sequence[_Plugin]) -> None:
     for plugin in plugins:
         doubled = dict.fromkeys(entry for entry in plugin.entries if offers[entry.kind.name, entry.qualified] > 1)
         for entry in doubled:
-            plugin.losses.append(
+            plugin.lose(
                 f"{entry.kind.name} {entry.name!r} ({entry.cls.__qualname__}): {entry.distribution} offers this name "
                 "more than once; none of them counts until all but one are gone or renamed"
             )
@@ -315,8 +301,8 @@ def _drop_duplicates(plugins: Sequence[_Plugin]) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """Give an error as one line, with the place in the plugin where it arose."""
-    text = " ".join(str(error).split())
+    """Give an error, with the place in the plugin where it arose."""
+    text = str(error)
     if isinstance(error, SystemExit):
         text = f"it ends the program (sys.exit({error.code!r}))"
     else:

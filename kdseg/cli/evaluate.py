@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ def command(run: Path, split: str, models: tuple[str, ...], which: str, batch_si
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.evaluate_run import evaluate_run
+    from kdseg.engine.files import json_text
 
     scores = evaluate_run(run, split=split, models=models, which=which, batch_size=batch_size, console=console_with_log())
     if as_json:
-        click.echo(json.dumps(scores, indent=2))
+        click.echo(json_text(scores, indent=2))
     else:
         _print(scores, split)
 
@@ -44,5 +45,5 @@ def _print(scores: dict[str, dict[str, Any]], split: str) -> None:
     print_rows(f"{split} split", rows)
 
 
-def _number(value: float | None) -> str:
-    return "absent" if value is None else f"{value:.4f}"
+def _number(value: float) -> str:
+    return "absent" if math.isnan(value) else f"{value:.4f}"

@@ -27,7 +27,7 @@ def split_key(dotted: str) -> KeyPath:
     """
     try:
         inner: Any = tomllib.loads(f"{dotted} = 0")
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         raise KdsegError(f"{dotted!r} is no dotted key, such as models.student.clip") from None
     path = []
     while isinstance(inner, dict) and len(inner) == 1:
@@ -78,7 +78,7 @@ def unfinished_line(text: str) -> int:
 def _loads(text: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return None
 
 

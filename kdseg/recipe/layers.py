@@ -120,7 +120,7 @@ def _read_file(file: Path) -> Layer:
         raise problem(line, f"is no UTF-8 text: byte 0x{content[error.start]:02x}; save the file as UTF-8") from None
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         start = unfinished_line(text)
         found = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         if not found:
@@ -157,7 +157,7 @@ def _read_value(written: str) -> Any:
         if document.keys() == {"value"}:
             return document["value"]
         reason = "more than one line"
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         if re.fullmatch(r"[^\s\"'\[\]{}=,#]+", written.strip()):
             return written.strip()
         reason = re.sub(r" \(at .*\)$", "", str(error))

@@ -198,6 +198,14 @@ def test_equal_names_of_two_distributions_are_ambiguous_only_when_used(folder):
     assert plugins.registry.find("backbone", "kdseg-two/tinynet").cls.__module__ == "kdseg_two"
 
 
+def test_a_module_that_two_distributions_name_is_one_plugin(folder):
+    fake_dist(folder, "kdseg-one", entry_points={"net": "shared"}, files={"shared.py": GOOD})
+    fake_dist(folder, "kdseg-two", entry_points={"net": "shared"}, files={})
+    plugins = load_plugins()
+    assert plugins.registry.find("backbone", "tinynet").qualified == "kdseg-one/tinynet"
+    assert "its module is the plugin kdseg-one:net already" in report_of(plugins, "kdseg-two").problems[0]
+
+
 def test_a_name_offered_by_two_plugins_of_one_distribution_counts_for_neither(folder):
     files = {"m_one.py": GOOD, "m_two.py": GOOD + NET.replace("Net(", "Other(").replace("tinynet", "other")}
     files["m_two.py"] += "@hookimpl(specname='kdseg_backbones')\ndef more():\n    return [Other]\n"
@@ -294,6 +302,7 @@ def test_a_file_that_fails_is_reported(tmp_path, name, source, problem):
     report = load_plugins([path]).reports[-1]
     assert (report.distribution, report.status) == (path.stem, "failed")
     assert problem in report.problems[0]
+    assert "plugin_file.py" not in report.problems[0]
 
 
 def test_two_files_of_one_stem_are_refused_and_one_file_named_twice_is_one(tmp_path):

@@ -291,6 +291,7 @@ def test_the_table_of_the_readme_is_printed(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_compile_gives_the_same_logits_in_one_graph(options: dict[str, Any]) -> None:
+    torch.compiler.reset()
     network = tiny(**options).eval()
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
     with torch.no_grad():

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import click
+import pytest
+
+import kdseg.cli
+from kdseg.cli import cli, verbs
+from kdseg.errors import KdsegError
+from kdseg.testing import fake_dist, heavy_imports
+
+QUICK = [
+    "components",
+    "errors",
+    "hooks",
+    "hookspecs",
+    "options",
+    "plugins",
+    "recipe",
+    "registry",
+    "testing",
+    *(f"cli.{verb.replace('-', '_')}" for verb in verbs()),
+]
+
+
+@pytest.mark.parametrize("module", QUICK)
+def test_the_core_outside_the_engine_loads_no_heavy_library(module):
+    assert heavy_imports(f"import kdseg.{module}") == []
+
+
+@pytest.mark.parametrize("plugin", sorted(point.value for point in metadata.entry_points(group="kdseg")))
+def test_no_plugin_loads_a_heavy_library_when_imported(plugin):
+    assert heavy_imports(f"import {plugin}") == []
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list-plugins"], ["show", "loss", "cross_entropy"]])
+def test_quick_verbs_load_no_heavy_library(words):
+    assert heavy_imports(f"from kdseg.cli import main; main({words!r})") == []
+
+
+def test_heavy_imports_sees_what_a_module_loads(tmp_path):
+    fake_dist(tmp_path, "kdseg-mine", entry_points={}, files={"plug.py": "import numpy, cv2", "cv2.py": ""})
+    assert heavy_imports("import plug", folder=tmp_path) == ["cv2", "numpy"]
+    with pytest.raises(RuntimeError, match="no_such_module"):
+        heavy_imports("import no_such_module")
+
+
+@pytest.mark.parametrize(("words", "budget"), [(["--help"], 0.15), (["list-plugins"], 0.3)])
+def test_start_up_stays_within_its_budget(words, budget):
+    """The best of several runs counts, and a bare interpreter's slowness here and now is taken off."""
+
+    def seconds(*command: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    best = min(seconds("-m", "kdseg", *words) for _ in range(7))
+    bare = min(seconds("-c", "import click, attrs, pluggy, importlib.metadata") for _ in range(7))
+    assert best < max(budget, 4 * bare)
