@@ -40,7 +40,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604, RUF022 (computed from the table above, one truth)
+__all__ = [  # noqa: PLE0604 (computed from the table above, one truth)
     *_HOME_OF
 ]
 

@@ -115,7 +115,8 @@ class Loss(Component):
     role: ClassVar[Literal["supervised", "distillation", "regulariser"]]
     """supervised: needs labels. distillation: needs a source. regulariser: needs neither."""
     per: ClassVar[Literal["pixel", "image", "batch"]] = "pixel"
-    """What it is a mean over. Per pixel or image it returns a sum and counts from the target alone; per batch, a mean."""
+    """What it is a mean over: per pixel or image it returns a sum, and a count from the target alone; per batch a mean.
+    """
     exempt: ClassVar[Mapping[str, str]] = {}
     """Contracts of `kdseg.losses` that it cannot meet by nature, each with the reason."""
 

@@ -79,7 +79,7 @@ class RunView(Protocol):
         ...
 
     def save_comparison(self, path: Path, images: int) -> None:
-        """Save some validation images with their truth and each participant's prediction; only the main process writes."""
+        """Save some validation images with truth and predictions side by side; only the main process writes."""
         ...
 
     def stop(self, reason: str) -> None:
@@ -101,7 +101,8 @@ class Hooks:
 
             events = [name for name in vars(Hooks) if name.startswith("on_")]
             raise TypeError(
-                f"{cls.__name__}.{unknown[0]}: no such event{did_you_mean(unknown[0], events)} Events: {', '.join(events)}"
+                f"{cls.__name__}.{unknown[0]}: no such event{did_you_mean(unknown[0], events)}; "
+                f"the events are {', '.join(events)}"
             )
 
     def on_run_start(self, run: RunView) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GROUP = "kdseg"
 DISABLE_VARIABLE = "KDSEG_DISABLE_PLUGINS"
 
-_MACHINERY = ("<", *(str(Path(module.__file__).parent) + os.sep for module in (hookspecs, importlib, pluggy)))
+_MACHINERY = ("<", *(str(Path(str(module.__file__)).parent) + os.sep for module in (hookspecs, importlib, pluggy)))
 """How the file names begin that a traceback holds because plugins are loaded, not because of the plugin."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import sys
 import traceback
-from functools import cache
+from copy import copy
 from importlib import import_module
 
 import click
@@ -44,8 +44,8 @@ def _ask_for_traceback(ctx: click.Context, _: click.Parameter, value: bool) -> N
         ctx.find_root().ensure_object(dict)["debug"] = True
 
 
-_debug = click.option(
-    "--debug",
+_DEBUG = click.Option(
+    ["--debug"],
     is_flag=True,
     expose_value=False,
     callback=_ask_for_traceback,
@@ -58,11 +58,11 @@ def verbs() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
-@cache
 def _verb(name: str) -> click.Command:
-    """Load one verb."""
-    command: click.Command = import_module(f"{__name__}.{name.replace('-', '_')}").command
-    return _debug(command)
+    """Load one verb and let it take `--debug`, too."""
+    command: click.Command = copy(import_module(f"{__name__}.{name.replace('-', '_')}").command)
+    command.params = [*command.params, _DEBUG]
+    return command
 
 
 class _Verbs(click.Group):
@@ -79,9 +79,10 @@ class _Verbs(click.Group):
         return None
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Verbs, params=[_DEBUG], context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="kdseg", message="%(prog)s %(version)s")
-@_debug
 def cli() -> None:
     """Distil large segmentation networks into small ones that run in real time.
 

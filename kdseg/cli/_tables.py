@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def print_rows(heading: str, rows: Sequence[Sequence[str]]) -> None:
     """Print a heading with rows of equal length below it, columns aligned, cells never read as markup.
 
-    On a terminal the last column wraps within the window; elsewhere each row is one line.
+    On a terminal all columns but the first wrap within the window; elsewhere each row is one line.
     """
     if sys.stdout.isatty():
         _print_rich(heading, rows)
@@ -34,9 +34,8 @@ def _print_rich(heading: str, rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for _ in rows[0][:-1]:
-        table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    for column in range(len(rows[0])):
+        table.add_column(no_wrap=column == 0, overflow="fold")
     for first, *rest in rows:
         table.add_row(Text(first, style="cyan"), *map(Text, rest))
     console = Console()

@@ -24,9 +24,9 @@ def command(recipe: str, settings: tuple[str, ...], quick: bool, as_json: bool) 
 
     RECIPE is a file, or the name of a bundled recipe such as online_alternating.
     """
-    from kdseg.recipe.load import find_recipe, load_recipe
+    from kdseg.recipe.load import load_recipe
 
-    loaded = load_recipe(find_recipe(recipe), settings)
+    loaded = load_recipe(recipe, settings)
     if quick:
         click.echo(json.dumps({"ok": True}) if as_json else "no problem found in the recipe's keys, types and names")
         return

@@ -27,7 +27,9 @@ def command(run: Path, split: str, models: tuple[str, ...], which: str, batch_si
     from kdseg.engine.evaluate_run import evaluate_run
     from kdseg.engine.files import json_text
 
-    scores = evaluate_run(run, split=split, models=models, which=which, batch_size=batch_size, console=console_with_log())
+    scores = evaluate_run(
+        run, split=split, models=models, which=which, batch_size=batch_size, console=console_with_log()
+    )
     if as_json:
         click.echo(json_text(scores, indent=2))
     else:

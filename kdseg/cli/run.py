@@ -17,9 +17,9 @@ def command(recipe: str, settings: tuple[str, ...], resume: bool, as_json: bool)
 
     RECIPE is a file, or the name of a bundled recipe such as online_alternating.
     """
-    from kdseg.recipe.load import find_recipe, load_recipe
+    from kdseg.recipe.load import load_recipe
 
-    loaded = load_recipe(find_recipe(recipe), settings)
+    loaded = load_recipe(recipe, settings)
 
     from kdseg.cli._console import console_with_log
     from kdseg.cli._summary import print_finished

@@ -43,6 +43,7 @@ _REFUSED = {
     ),
     **dict.fromkeys(("BasicTransform", "DualTransform", "ImageOnlyTransform"), _ABSTRACT),
     **dict.fromkeys(("FrequencyMasking", "TimeMasking", "TimeReverse"), _SPECTROGRAM),
+    "GridElasticDeform": "it leaves gaps of label 0, a class, in the mask; ElasticTransform and GridDistortion do not",
     "Lambda": "it takes functions, which a recipe cannot hold",
     "ToRGB": "it takes grey images; samples here are RGB",
 } | {

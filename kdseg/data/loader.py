@@ -176,9 +176,9 @@ class _BatchMaker:
 
     def __call__(self, keys: Sequence[tuple[int, int]]) -> Batch:
         samples = [self._sample(epoch, index) for epoch, index in keys]
-        sizes = {sample.image.shape[:2]: sample for sample in samples}
+        sizes = {sample.image.shape[:2]: sample for sample in reversed(samples)}
         if len(sizes) > 1:
-            found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in sizes.items())
+            found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in reversed(sizes.items()))
             raise KdsegError(
                 f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a resize, "
                 "or, for evaluation, set evaluate.batch_size = 1"

@@ -30,7 +30,7 @@ def advice(plan: Plan, memory: int, world: int) -> Iterator[str]:
         share = recipe.train.batch_size // (recipe.train.micro_batches * world)
         for name, term in recipe.terms.items():
             if term.loss.per == "batch":
-                yield f"terms.{name}.loss: is a mean over a batch and sees micro-batches of {share} images, not the step's"
+                yield f"terms.{name}.loss: a mean over a batch, and it sees micro-batches of {share} images"
         yield (
             f"train.micro_batches: batch normalisation sees micro-batches of {share} images, "
             f"not the step's {recipe.train.batch_size}; group normalisation would see no difference"
@@ -50,8 +50,8 @@ def _about_learning(recipe: Recipe) -> Iterator[str]:
                 source = None if term.source is None else recipe.models[term.source]
                 if isinstance(source, Learner) and source.weights is None:
                     yield (
-                        f"terms.{label}: {name!r} learns from no labels, and its source {term.source!r} starts untrained; "
-                        "a supervised term, or weights for the source, would give it something to learn"
+                        f"terms.{label}: {name!r} learns from no labels, and its source {term.source!r} starts "
+                        "untrained; a supervised term, or weights for the source, would give it something to learn"
                     )
         if len(terms) == 1:
             ((label, term),) = terms.items()

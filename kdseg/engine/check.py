@@ -152,10 +152,10 @@ class _Check:
                 taps[name] = term_taps(spec, participants)
         self.end_of_phase()
         memory = step_memory(participants, batch, size)
-        shapes = {
-            name: tap_shapes(participants[name], wanted, size) for name, wanted in all_taps(taps, recipe).items()
-        }
-        even = ClassShares(pixels=(1,) * num_classes, pixels_where_present=(1,) * num_classes, images=(1,) * num_classes)
+        shapes = {name: tap_shapes(participants[name], wanted, size) for name, wanted in all_taps(taps, recipe).items()}
+        even = ClassShares(
+            pixels=(1,) * num_classes, pixels_where_present=(1,) * num_classes, images=(1,) * num_classes
+        )
         for name in recipe.terms:
             with self.placed(f"terms.{name}.loss"):
                 build_term(

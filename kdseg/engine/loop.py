@@ -15,7 +15,7 @@ from kdseg.engine.checkpoint import Checkpointed, write_checkpoint
 from kdseg.engine.evaluate import evaluate
 from kdseg.engine.models import MODELS, save_weights, write_card
 from kdseg.engine.pictures import save_comparison
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kdseg.engine.processes import Processes
     from kdseg.engine.recorder import Recorder
     from kdseg.engine.signals import StopSignals
-    from kdseg.engine.step import StepReport, Stepper
+    from kdseg.engine.step import Stepper, StepReport
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
 
@@ -180,8 +180,9 @@ class Run:
             lost = [name for name, value in values.items() if not math.isfinite(value)]
             if lost:
                 raise KdsegError(
-                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning rate, "
-                    f"`clip`, or a longer warmup of the schedule may mend it; {self.folder} keeps all up to the last checkpoint"
+                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning "
+                    "rate, `clip`, or a longer warmup of the schedule may mend it; the run keeps all up to its last "
+                    f"checkpoint: {display_path(self.folder)}"
                 )
 
     def evaluate(self) -> None:
@@ -243,7 +244,8 @@ class Run:
 
     def _save_model(self, name: str, folder: Path, which: str) -> None:
         participant: Participant = self.stepper.participants[name]
-        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)})
+        plugin = self.checked.loaded.plugins.registry.entry_of(type(participant.backbone)).path
+        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)}, plugin)
         save_weights(participant.module, folder / f"{which}.safetensors")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,20 +13,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from kdseg.components import BackboneContext
+from kdseg.components import KINDS, Backbone, BackboneContext
 from kdseg.engine.files import write_json, write_whole
 from kdseg.engine.images import channel_constants, unit_images
 from kdseg.engine.run_folder import find_run
 from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.plugins import load_plugins
+from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
-    from kdseg.components import Backbone
     from kdseg.data.samples import ClassTable
 
 CARD = "model.json"
@@ -81,7 +83,7 @@ def load(path: str | Path, model: str | None = None, which: Literal["best", "las
     if not (folder / CARD).exists():
         folder = model_folder(find_run(folder), model)
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    network = _backbone(card).build(BackboneContext(in_channels=3, num_classes=len(card["classes"])))
+    network = _backbone(card, sorted(folder.glob("*.py"))).build(BackboneContext(in_channels=3, num_classes=len(card["classes"])))
     weights = folder / f"{which}.safetensors"
     load_weights(network, weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,9 +138,11 @@ def card_of(
     }
 
 
-def write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    """Write a model folder's card."""
+def write_card(folder: Path, card: Mapping[str, Any], plugin: Path | None) -> None:
+    """Write a model folder's card and, where its backbone comes from a file beside the recipe, that file."""
     write_json(folder / CARD, dict(card))
+    if plugin is not None:
+        write_whole(folder / plugin.name, lambda draft: shutil.copyfile(plugin, draft))
 
 
 def _version_of(distribution: str) -> str | None:
@@ -157,25 +161,26 @@ def model_folder(run: Path, model: str | None) -> Path:
     names = sorted(folder.parent.name for folder in (run / MODELS).glob(f"*/{CARD}"))
     if model is None:
         if "student" not in names and len(names) != 1:
-            raise KdsegError(f"{display_path(run)}: which model? Name one of: {', '.join(names) or 'none is there yet'}")
+            raise KdsegError(
+                f"{display_path(run)}: which model? Name one of: {', '.join(names) or 'none is there yet'}"
+            )
         model = "student" if "student" in names else names[0]
     if model not in names:
-        raise KdsegError(f"{display_path(run)}: no model {model!r}{did_you_mean(model, names)} It has: {', '.join(names)}")
+        raise KdsegError(
+            f"{display_path(run)}: no model {model!r}{did_you_mean(model, names)} It has: {', '.join(names)}"
+        )
     return run / MODELS / model
 
 
-def _backbone(card: Mapping[str, Any]) -> Backbone:
-    from kdseg.plugins import load_plugins
-    from kdseg.recipe.structure import structure_component
-
+def _backbone(card: Mapping[str, Any], plugin_files: Sequence[Path]) -> Backbone:
     distribution = card["backbone"].split("/")[0]
-    registry = load_plugins().registry
     try:
-        entry = registry.find("backbone", card["backbone"])
+        document = {"use": card["backbone"], **card["options"]}
+        component = component_from_plain(document, KINDS["backbone"], load_plugins(plugin_files).registry)
     except KdsegError as error:
         raise KdsegError(
             f"{error}\nThe model was made with {distribution} {card['plugin_version']}: "
             f"pip install '{distribution}=={card['plugin_version']}'"
         ) from error
-    backbone: Backbone = structure_component(entry, card["options"], registry)
-    return backbone
+    assert isinstance(component, Backbone)
+    return component

@@ -60,8 +60,7 @@ def build_schedule(spec: ByName, optimizer: Optimizer, steps: int) -> LRSchedule
     options: Mapping[str, Any] = spec.options
     if "epochs" not in options and "milestones" not in options:
         options = {name: max(steps, 1) for name in _LENGTHS if name in taken} | dict(options)
-    schedule = construct(cls, options, optimizer)
-    return schedule
+    return construct(cls, options, optimizer)
 
 
 def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: float = 0.0) -> LRScheduler:
@@ -74,7 +73,9 @@ def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: float = 0
         warmup: share of the steps, 0..1, over which the rate first rises in a straight line.
     """
     if power < 0 or not 0 <= warmup < 1:
-        raise ValueError(f"power must be 0 or more and warmup from 0 up to, not including, 1; found {power} and {warmup}")
+        raise ValueError(
+            f"power must be 0 or more and warmup from 0 up to, not including, 1; found {power} and {warmup}"
+        )
     rising = round(warmup * steps)
 
     def factor(step: int) -> float:

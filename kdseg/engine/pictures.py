@@ -46,9 +46,7 @@ def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
     height, width = rows[0][0].shape[:2]
     factor = max(1, -(-MIN_HEIGHT // height))
     height, width = height * factor, width * factor
-    sheet = np.full(
-        (CAPTION + len(rows) * (height + GAP), len(captions) * (width + GAP) - GAP, 3), 255, dtype=np.uint8
-    )
+    sheet = np.full((CAPTION + len(rows) * (height + GAP), len(captions) * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
     for column, caption in enumerate(captions):
         left = column * (width + GAP)
         cv2.putText(sheet, caption, (left + 4, CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)

@@ -39,7 +39,9 @@ def predict_files(
     for file in files:
         other = stems.setdefault(file.stem, file)
         if other is not file:
-            raise KdsegError(f"{display_path(other)} and {display_path(file)} would write the same files; name them apart")
+            raise KdsegError(
+                f"{display_path(other)} and {display_path(file)} would write the same files; name them apart"
+            )
     network = load(run, model, which)
     if torch.cuda.is_available():
         network.cuda()

@@ -101,7 +101,7 @@ class Processes:
         self.sum_(tensors)
         if self.world > 1:
             for tensor in tensors:
-                tensor /= self.world
+                tensor.div_(self.world)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""

@@ -77,11 +77,11 @@ class ConsoleProgress(Hooks):
         )
         self._print(f"step {run.step}/{run.total_steps}  epoch {run.epoch + 1}  {scores}")
 
-    def on_run_end(self, run: RunView) -> None:
+    def on_run_end(self, run: RunView) -> None:  # noqa: ARG002 (every event has it)
         """Clear the bar."""
         self._bar.stop()
 
-    def on_exception(self, run: RunView, error: BaseException) -> None:
+    def on_exception(self, run: RunView, error: BaseException) -> None:  # noqa: ARG002 (the event has it)
         """Leave the terminal as it was, and say how to go on."""
         self._bar.stop()
         if (run.folder / "checkpoints").exists() and not is_finished(run.folder):

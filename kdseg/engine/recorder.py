@@ -59,7 +59,7 @@ class Recorder:
 
 @define(eq=False)
 class WandbTracker:
-    """Weights & Biases through Accelerate. Offline unless logged in; its failures are told once and end it, not the run."""
+    """Weights & Biases through Accelerate. Offline unless logged in; a failure is told once and ends it, not the run."""
 
     _tracker: Any
 
@@ -106,7 +106,11 @@ class WandbTracker:
         try:
             return action()
         except Exception as error:  # noqa: BLE001 (no tracker's failure may end a run; it is told, and the file has all)
-            log.warning("Weights & Biases stopped (%s: %s); the run's metrics.jsonl has every number", type(error).__name__, error)
+            log.warning(
+                "Weights & Biases stopped (%s: %s); the run's metrics.jsonl has every number",
+                type(error).__name__,
+                error,
+            )
             self._tracker = None
             return None
 

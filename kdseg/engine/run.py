@@ -28,6 +28,7 @@ from kdseg.engine.run_folder import (
     METRICS,
     RECIPE,
     SUMMARY,
+    copy_plugin_files,
     find_run,
     is_finished,
     make_run_folder,
@@ -39,7 +40,8 @@ from kdseg.engine.step import Stepper
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
-from kdseg.recipe.save import plain, plain_component, save_recipe
+from kdseg.recipe.save import plain, save_recipe
+from kdseg.recipe.single import plain_component
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdseg.components import ClassShares
-    from kdseg.engine.participants import Participant
     from kdseg.hooks import Hooks
     from kdseg.recipe.load import LoadedRecipe
 
@@ -110,7 +111,8 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
 
 def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:
     folder = make_run_folder(asked)
-    save_recipe(settled.recipe, settled.plugins.registry, folder / RECIPE)
+    recipe = evolve(settled.recipe, plugins=copy_plugin_files(settled.recipe.plugins, folder))
+    save_recipe(recipe, settled.plugins.registry, folder / RECIPE)
     write_environment(folder, asked, hardware(processes))
     return folder
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -13,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdseg.engine.files import write_json
+from kdseg.engine.files import sha256, write_json
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.save import dumps, plain
 
@@ -60,9 +61,21 @@ def _point_latest(home: Path, folder: Path) -> None:
     draft.replace(home / "latest")
 
 
+def copy_plugin_files(files: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
+    """Copy the plugin files of a recipe into the run, and give the copies."""
+    copies = tuple(folder / "plugins" / file.name for file in files)
+    for file, copy in zip(files, copies, strict=True):
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+    return copies
+
+
 def recipe_digest(loaded: LoadedRecipe) -> str:
-    """Give a hash of all that the recipe says, by which its runs are found again."""
-    return hashlib.sha256(dumps(plain(loaded.recipe, loaded.plugins.registry)).encode()).hexdigest()
+    """Give a hash of all that the recipe and its plugin files say, by which its runs are found again."""
+    digest = hashlib.sha256(dumps(plain(loaded.recipe, loaded.plugins.registry)).encode())
+    for file in loaded.recipe.plugins:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def runs_of(loaded: LoadedRecipe) -> Iterator[Path]:
@@ -92,7 +105,8 @@ def find_run(path: Path) -> Path:
         if (folder / RECIPE).exists():
             return folder.resolve()
     raise KdsegError(
-        f"{display_path(path)}: no run here (no {RECIPE}); a run's folder is FOLDER/NAME/TIMESTAMP, or FOLDER/NAME for its latest"
+        f"{display_path(path)}: no run here (no {RECIPE}); a run's folder is FOLDER/NAME/TIMESTAMP, or FOLDER/NAME for "
+        "its latest"
     )
 
 
@@ -108,6 +122,7 @@ def write_environment(folder: Path, loaded: LoadedRecipe, hardware: dict[str, An
             "command": sys.argv,
             "packages": {name: _version(name) for name in ("kdseg", "torch", "accelerate", "albumentations", "numpy")},
             "plugins": _plugins(loaded.plugins),
+            "plugin_files": {file.name: sha256(file) for file in loaded.recipe.plugins},
             "git_commit": _git_commit(),
             "hardware": hardware,
         },
@@ -130,7 +145,7 @@ def _version(distribution: str) -> str | None:
 
 def _git_commit() -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603 (a fixed command)
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 (git, wherever the user has it)
             capture_output=True,
             text=True,

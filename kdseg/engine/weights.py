@@ -10,9 +10,9 @@ from attrs import evolve
 from kdseg.engine.files import sha256
 from kdseg.engine.models import CARD, model_folder
 from kdseg.engine.run_folder import find_run, is_finished, runs_of
-from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
-from kdseg.recipe.save import plain_component
+from kdseg.recipe.single import plain_component
 from kdseg.recipe.schema import Frozen, Learner
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
         ours = plain_component(backbone, loaded.plugins.registry)
         if theirs != ours:
-            raise KdsegError(f"{display_path(weights.recipe)} trains {model!r} as {theirs}; here the backbone is {ours}")
+            raise KdsegError(
+                f"{display_path(weights.recipe)} trains {model!r} as {theirs}; here the backbone is {ours}"
+            )
     else:
         _weights_file(loaded, name, backbone, weights)
 
@@ -89,8 +91,9 @@ def _source_model(recipe: Recipe, name: str, weights: Weights) -> str:
     if wanted is None and len(learners) == 1:
         wanted = learners[0]
     if wanted not in learners:
-        hint = did_you_mean(wanted, learners) if wanted else ""
-        raise KdsegError(f"{recipe.name!r} trains no learner {wanted or name!r}{hint}; `model` may name: {', '.join(learners)}")
+        raise KdsegError(
+            f"{recipe.name!r} trains no learner {wanted or name!r}; `model` may name one of {', '.join(learners)}"
+        )
     return wanted
 
 
@@ -112,8 +115,9 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     classes = loaded.recipe.data.dataset.class_table().names
     if tuple(card["classes"]) != classes:
         raise KdsegError(
-            f"{display_path(folder)} was trained on {len(card['classes'])} classes ({', '.join(card['classes'][:4])}, …); "
-            f"this recipe's dataset has {len(classes)} ({', '.join(classes[:4])}, …)"
+            f"{display_path(folder)} was trained on {len(card['classes'])} classes "
+            f"({', '.join(card['classes'][:4])}, …); this recipe's dataset has {len(classes)} "
+            f"({', '.join(classes[:4])}, …)"
         )
     file = folder / f"{weights.which}.safetensors"
     if not file.exists():

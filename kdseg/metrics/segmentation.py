@@ -24,3 +24,7 @@ def scores(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     """
     by_class = dict(zip(classes, iou(matrix).tolist(), strict=True))
     return {"miou": mean_iou(matrix), "pixel_accuracy": pixel_accuracy(matrix), "iou": by_class}
+
+
+METRICS = ("miou", "pixel_accuracy")
+"""The scores that a recipe can judge by: greater is better."""

@@ -36,12 +36,16 @@ class Curve:
 class Points:
     """A weight that is linear between points, and held before the first and after the last."""
 
-    at: Annotated[tuple[float, ...], "shares of the run, increasing within 0..1"]= field()
+    at: Annotated[tuple[float, ...], "shares of the run, increasing within 0..1"] = field()
     value: Annotated[tuple[float, ...], "the weights there"] = field(validator=deep_iterable(ge(0.0)))
 
     @at.validator
     def _increasing(self, _: Attribute[tuple[float, ...]], value: tuple[float, ...]) -> None:
-        if not value or any(left >= right for left, right in pairwise(value)) or not all(0 <= share <= 1 for share in value):
+        if (
+            not value
+            or any(left >= right for left, right in pairwise(value))
+            or not all(0 <= share <= 1 for share in value)
+        ):
             raise ValueError(f"must be one or more numbers that increase within 0..1; found {list(value)}")
 
     @value.validator

@@ -64,7 +64,11 @@ def normalise(value: Any, hint: Any, inherited: Any, registry: Registry) -> Any:
         hints = item_hints(hint, len(value))
         return [normalise(item, hints[n], None, registry) if n < len(hints) else item for n, item in enumerate(value)]
     if origin is dict:
-        return _normalise_items(value, dict.fromkeys(value, args[1]), inherited, registry) if isinstance(value, dict) else value
+        return (
+            _normalise_items(value, dict.fromkeys(value, args[1]), inherited, registry)
+            if isinstance(value, dict)
+            else value
+        )
     if isinstance(value, dict) and attrs.has(hint):
         return _normalise_items(value, {key: o.type for key, o in keys_of(hint).items()}, inherited, registry)
     for member in args:  # of a union: those that the value does not fit leave it as it is
@@ -72,14 +76,14 @@ def normalise(value: Any, hint: Any, inherited: Any, registry: Registry) -> Any:
     return value
 
 
-def _normalise_component(value: Any, hint: type, inherited: Any, registry: Registry) -> Any:
+def _normalise_component(value: Any, hint: type[Component | ByName], inherited: Any, registry: Registry) -> Any:
     if isinstance(value, str):
         value = {"use": value}
     if not isinstance(value, dict) or issubclass(hint, ByName):
         return value
     name = value.get("use", inherited.get("use") if isinstance(inherited, dict) else None)
     try:
-        entry = registry.find(kind_of(hint).name, name)
+        entry = registry.find(kind_of(hint).name, str(name))
     except KdsegError:  # told when the merged table is structured
         return value
     hints = {option.name: option.type for option in component_options(entry.cls)}

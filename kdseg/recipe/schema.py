@@ -13,51 +13,15 @@ from attrs.validators import deep_iterable, ge, gt, lt, optional
 from kdseg.components import Backbone, Callback, Component, Dataset, Loss
 from kdseg.options import Option, component_options, resolved_hint
 from kdseg.recipe.curves import Curve, Points
+from kdseg.recipe.validators import divides_batch, exactly_one, folder_name, not_empty, one_participant, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from attrs import Attribute
 
 LENGTHS = ("epochs", "steps", "steps_of")
 """The keys of `Train` that give the length of the run; a recipe says exactly one."""
-
-
-def _exactly_one(table: Any, keys: Sequence[str]) -> None:
-    """Refuse a table that says several of these keys, or none."""
-    found = [key for key in keys if getattr(table, key) is not None]
-    if len(found) != 1:
-        raise ValueError(f"say exactly one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
-
-
-def _divides_batch(train: Train, _: Attribute[int], value: int) -> None:
-    """Refuse micro-batches of unequal size."""
-    if train.batch_size % max(value, 1):
-        raise ValueError(f"must divide batch_size, which is {train.batch_size}; found {value}")
-
-
-def _one_participant(_train: Train, _: Attribute[Any], value: dict[str, int] | None) -> None:
-    """Refuse anything but one participant's positive number of steps."""
-    if value is not None and (len(value) != 1 or min(value.values()) < 1):
-        raise ValueError("must be one participant's number of steps, such as { student = 600 }")
-
-
-def _not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
-    """Refuse an empty list."""
-    if not value:
-        raise ValueError("must not be empty")
-
-
-def _hash(_weights: Weights, _: Attribute[Any], value: str | None) -> None:
-    """Refuse what is no SHA-256."""
-    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise ValueError("must be 64 hexadecimal digits, in lower case")
-
-
-def _folder_name(_recipe: Recipe, _: Attribute[str], value: str) -> None:
-    """Refuse what cannot name a folder."""
-    if not re.fullmatch(r"[^.\s/\\\x00-\x1f][^/\\\x00-\x1f]*", value):
-        raise ValueError(f"names a folder: it must not be empty, hold a slash or begin with a dot; found {value!r}")
 
 
 @frozen(kw_only=True)
@@ -80,13 +44,13 @@ class Train:
         default=None, validator=optional(ge(1))
     )
     steps_of: Annotated[dict[str, int] | None, "or its length: one participant's steps, as { student = 600 }"] = field(
-        default=None, validator=_one_participant
+        default=None, validator=one_participant
     )
     batch_size: Annotated[int, "images of an optimizer step, over all processes and micro-batches"] = field(
         default=8, validator=ge(1)
     )
     micro_batches: Annotated[int, "parts of the batch that pass through the networks one after another"] = field(
-        default=1, validator=[ge(1), _divides_batch]
+        default=1, validator=[ge(1), divides_batch]
     )
     precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
     compile: Annotated[bool, "run the networks through torch.compile"] = False
@@ -95,7 +59,7 @@ class Train:
 
     def __attrs_post_init__(self) -> None:
         """Refuse several lengths, or none."""
-        _exactly_one(self, LENGTHS)
+        exactly_one(self, LENGTHS)
 
 
 @frozen(kw_only=True)
@@ -129,12 +93,12 @@ class Weights:
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
-        default=None, validator=_hash
+        default=None, validator=sha256
     )
 
     def __attrs_post_init__(self) -> None:
         """Refuse two origins, or none."""
-        _exactly_one(self, ("recipe", "run"))
+        exactly_one(self, ("recipe", "run"))
 
 
 @frozen(kw_only=True)
@@ -190,7 +154,7 @@ class Turns:
     """The order in which turns come, over and over."""
 
     unit: Annotated[Literal["step", "epoch"], "how long a turn lasts: an optimizer step or an epoch"] = "step"
-    order: Annotated[tuple[str, ...], "the turns, by names of your own"] = field(validator=_not_empty)
+    order: Annotated[tuple[str, ...], "the turns, by names of your own"] = field(validator=not_empty)
     sync: Annotated[
         Literal["simultaneous", "sequential"], "learners of a turn see each other as before its step, or after it"
     ] = "simultaneous"
@@ -267,7 +231,7 @@ class Output:
 class Recipe:
     """All that determines a run."""
 
-    name: Annotated[str, "names the run's folder; default: the file's stem"] = field(validator=_folder_name)
+    name: Annotated[str, "names the run's folder; default: the file's stem"] = field(validator=folder_name)
     seed: Annotated[int, "every random stream is drawn from it"] = field(default=0, validator=ge(0))
     plugins: Annotated[tuple[Path, ...], "Python files that are plugins of this recipe"] = ()
     train: Annotated[Train, "how long and how the learners train"]
@@ -283,7 +247,7 @@ class Recipe:
 
 
 @functools.cache
-def keys_of(cls: type) -> Mapping[str, Option]:
+def keys_of(cls: type[Any]) -> Mapping[str, Option]:
     """Give the keys of a table, which a class of this module or a component describes."""
     if issubclass(cls, Component):
         return {option.name: option for option in component_options(cls)}

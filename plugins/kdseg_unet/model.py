@@ -42,8 +42,7 @@ class UNetModule(nn.Module):
             self.encoder[str(i)] = _double_conv(options, block, in_channels, out_channels)
             in_channels = out_channels
         self.bottleneck = _double_conv(options, options.block, in_channels, channels[-1])
-        # At 0, Dropout2d would still draw random numbers.
-        self.dropout = nn.Dropout2d(options.dropout) if options.dropout else nn.Identity()
+        self.dropout = nn.Dropout2d(options.dropout)
         self.decoder = nn.ModuleDict()
         for i in reversed(range(1, options.downsamplings + 1)):
             self.decoder[str(i)] = _DecoderStage(options, channels[i], channels[i - 1])

@@ -33,7 +33,8 @@ class StopEarly(Hooks):
         self._waited += 1
         if self._waited >= self._patience:
             run.stop(
-                f"{self._participant} {self._metric} has not risen above {self._best:.4f} for {self._waited} evaluations"
+                f"{self._participant} {self._metric} has not risen above {self._best:.4f} "
+                f"for {self._waited} evaluations"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -59,9 +59,9 @@ def photograph(
     for octave, amplitudes in enumerate((_CLOUDS, _CLUMPS, _GRAIN)):
         gain += cv2.LUT(mask, amplitudes) * _noise(generator, mask.shape, _ROWS // 4 * 4**octave)
     image = cv2.multiply(image, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U)
-    image = cv2.GaussianBlur(image, (3, 3), dice.between(0.3, 0.8))
+    image = cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5))
     image = cv2.LUT(image, _development(dice))
-    grain = generator.integers(0, 2 * dice.count(2, 8) + 1, image.shape, np.uint8)
+    grain = generator.integers(0, 2 * dice.count(1, 4) + 1, image.shape, np.uint8)
     return cv2.subtract(image, grain), mask
 
 
@@ -75,9 +75,9 @@ def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: int) ->
 
 def _development(dice: Dice) -> npt.NDArray[np.uint8]:
     """Draw exposure, contrast and white balance, as a table 1×256×3."""
-    exposure, gamma = dice.between(0.55, 1.35), dice.between(0.75, 1.35)
-    balance = np.array([dice.between(0.72, 1.28) for _ in range(3)])
-    haze = dice.between(0, 40)
+    exposure, gamma = dice.between(0.7, 1.25), dice.between(0.85, 1.2)
+    balance = np.array([dice.between(0.88, 1.12) for _ in range(3)])
+    haze = dice.between(0, 20)
     level = (np.arange(256) / 255) ** gamma
     values = haze + (255 - haze) * level[:, None] * balance * exposure
     return np.clip(values, 0, 255).astype(np.uint8)[None]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -74,11 +75,11 @@ It says more on a second line:
     indented.
 
 options
-  count  int              required                                    how many
-  mode   "mean" | "sum"   default "mean"                              how to reduce
-  size   tuple[int, int]  default [64, 128]                           height and width
-  root   Path | None      default none                                a folder
-  flip   bool             default true                                whether to flip
+  count  int              required                                   how many
+  mode   "mean" | "sum"   default "mean"                             how to reduce
+  size   tuple[int, int]  default [64, 128]                          height and width
+  root   Path | None      default none                               a folder
+  flip   bool             default true                               whether to flip
   inner  loss             default { use = "inner", strength = 0.5 }  which loss
 """
     )
@@ -94,6 +95,16 @@ def test_json_holds_the_same(kdseg):
     assert options["root"]["default"] is None
     assert options["size"]["default"] == [64, 128]
     assert options["inner"]["default"] == {"use": "inner", "strength": 0.5}
+
+
+def test_on_a_narrow_terminal_nothing_is_lost(kdseg, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    out = kdseg("show", "loss", "outer").out
+    table = re.sub(r"\x1b\[[0-9;]*m", "", out.partition("options")[2])
+    assert all(len(line) <= 60 for line in table.splitlines())
+    cells = "count mode size root flip inner required which loss height and width 0.5 128]"
+    assert not [word for word in cells.split() if word not in table]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
 from importlib import metadata
-from pathlib import Path
 
-import click
 import pytest
 
-import kdseg.cli
-from kdseg.cli import cli, verbs
-from kdseg.errors import KdsegError
+from kdseg.cli import verbs
 from kdseg.testing import fake_dist, heavy_imports
 
 QUICK = [
@@ -53,13 +48,11 @@ def test_heavy_imports_sees_what_a_module_loads(tmp_path):
 
 @pytest.mark.parametrize(("words", "budget"), [(["--help"], 0.15), (["list-plugins"], 0.3)])
 def test_start_up_stays_within_its_budget(words, budget):
-    """The best of several runs counts, and a bare interpreter's slowness here and now is taken off."""
+    """The budget is for an idle machine, so one run of many that keeps it is enough."""
 
-    def seconds(*command: str) -> float:
+    def seconds() -> float:
         start = time.perf_counter()
-        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "kdseg", *words], check=True, capture_output=True)
         return time.perf_counter() - start
 
-    best = min(seconds("-m", "kdseg", *words) for _ in range(7))
-    bare = min(seconds("-c", "import click, attrs, pluggy, importlib.metadata") for _ in range(7))
-    assert best < max(budget, 4 * bare)
+    assert any(seconds() < budget for _ in range(20))

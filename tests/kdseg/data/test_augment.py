@@ -28,7 +28,6 @@ NEEDED = {
     "Crop": {"x_max": 64, "y_max": 64},
     "CropAndPad": {"px": 8},
     "CropNonEmptyMaskIfExists": {"height": 64, "width": 96},
-    "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 10},
     "LongestMaxSize": {"max_size": 96},
     "RandomCrop": {"height": 64, "width": 96},
     "RandomResizedCrop": {"size": [64, 96]},
@@ -216,7 +215,7 @@ def test_all_problems_are_told_at_once_by_their_place():
             ("Blur", {"p": 1.5}),
         ]
     )
-    assert found["0.q"] == "unknown key; did you mean 'p'?" or "known are p" in found["0.q"]
+    assert found["0.q"] == "unknown key; known are p"
     assert "did you mean 'HorizontalFlip'?" in found["1.use"]
     assert found["2"] == "RandomCrop needs 'width'"
     assert "holds other transforms" in found["3.use"]

@@ -85,13 +85,13 @@ def test_parameters_and_work_are_as_counted_by_hand(
     assert round(counted[1] / 1e9, 2) == gmac
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=100)
 @given(
     height=st.integers(32, 97),
     width=st.integers(32, 97),
     options=st.fixed_dictionaries(
         {
-            "base": st.integers(1, 3),
+            "base": st.integers(1, 5),
             "downsamplings": st.integers(1, 6),
             "block": st.sampled_from(["plain", "depthwise"]),
             "stem_stride": st.sampled_from([1, 2, 4]),

@@ -1,0 +1,140 @@
+"""Writing: a recipe as plain data, and plain data as TOML."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import toml
+
+from kdseg.components import Component
+from kdseg.recipe.schema import ByName, Data, keys_of
+
+if TYPE_CHECKING:
+    from kdseg.recipe.schema import Recipe
+    from kdseg.registry import Registry
+
+
+def save_recipe(recipe: Recipe, registry: Registry, path: Path) -> None:
+    """Write a recipe such that `load_recipe` gives an equal one, wherever it is read.
+
+    Raises:
+        ValueError: what would be read back differs.
+        TypeError: a component holds something that is no plain data.
+    """
+    path.write_bytes(dumps(plain(recipe, registry)).encode())
+
+
+def plain(recipe: Recipe, registry: Registry) -> dict[str, Any]:
+    """Give a recipe as plain TOML data: every default, absolute paths, qualified names of components.
+
+    What is None is left out: TOML has no word for it.
+    """
+    document: dict[str, Any] = _plain(recipe, registry)
+    return document
+
+
+def _plain(value: Any, registry: Registry) -> Any:  # noqa: PLR0911 (one a type)
+    if isinstance(value, ByName):
+        return {"use": value.use, **value.options}
+    if isinstance(value, Component):
+        return {"use": registry.entry_of(type(value)).qualified, **_items(value, registry)}
+    if isinstance(value, Data):
+        return _data(value, registry)
+    if attrs.has(type(value)):
+        return _items(value, registry)
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, Mapping):
+        return {key: _plain(item, registry) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item, registry) for item in value]
+    return value
+
+
+def _items(table: Any, registry: Registry) -> dict[str, Any]:
+    """Give the keys of a table that are not None."""
+    values = {key: getattr(table, option.name) for key, option in keys_of(table.__class__).items()}
+    return {key: _plain(value, registry) for key, value in values.items() if value is not None}
+
+
+def _data(data: Data, registry: Registry) -> dict[str, Any]:
+    """Give the data with those options of each split that differ from the dataset's."""
+    table = _items(data, registry)
+    for split in ("train", "val"):
+        differing = {key: value for key, value in table.pop(split).items() if value != table["dataset"].get(key)}
+        if differing:
+            table[split] = differing
+    return table
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Write plain data (tables, lists, strings, numbers, booleans) as TOML.
+
+    Tables below the second level, and all lists, stand on one line.
+
+    Raises:
+        ValueError: what would be read back differs.
+        TypeError: the document holds something else.
+    """
+    text = toml.dumps(_copy(document), encoder=_Encoder())
+    if _exact(tomllib.loads(text)) != _exact(document):
+        raise ValueError("this document does not survive being written as TOML and read back")
+    return text
+
+
+def _copy(value: Any) -> Any:
+    """Copy plain data, so that no table occurs twice in it: toml would take that for a circle."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"keys must be strings: {list(value)}")
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if type(value) not in (bool, int, float, str):
+        raise TypeError(f"{value!r} is no plain data")
+    return value
+
+
+def _exact(value: Any) -> str:
+    """Give a text that is equal for equal plain data alone: 1, 1.0 and true differ."""
+    return json.dumps(value, sort_keys=True)
+
+
+class _Encoder(toml.TomlEncoder[dict[str, Any]]):
+    """The encoder of toml with all that it writes by itself replaced: strings, keys, lists and inline tables."""
+
+    def dump_sections(self, o: dict[str, Any], sup: str) -> tuple[str, dict[str, Any]]:
+        """Give the lines of one table, and the tables below it that have headers of their own."""
+        if not sup:
+            self.top = {_key(key) for key in o}
+        headed = {
+            _key(key): value for key, value in o.items() if isinstance(value, dict) and (not sup or sup in self.top)
+        }
+        lines = [f"{_key(key)} = {_value(value)}\n" for key, value in o.items() if _key(key) not in headed]
+        return "".join(lines), headed
+
+
+def _value(value: Any) -> str:
+    """Write a value on one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        return _string(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
+
+
+def _string(text: str) -> str:
+    """Escape as JSON does, and the one control character that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,50 @@
+"""What attrs alone cannot check of a recipe's tables."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attrs import Attribute
+
+    from kdseg.recipe.schema import Recipe, Train, Weights
+
+
+def exactly_one(table: Any, keys: Sequence[str]) -> None:
+    """Refuse a table that says several of these keys, or none."""
+    found = [key for key in keys if getattr(table, key) is not None]
+    if len(found) != 1:
+        raise ValueError(f"say exactly one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
+
+
+def divides_batch(train: Train, _: Attribute[int], value: int) -> None:
+    """Refuse micro-batches of unequal size."""
+    if train.batch_size % max(value, 1):
+        raise ValueError(f"must divide batch_size, which is {train.batch_size}; found {value}")
+
+
+def one_participant(_train: Train, _: Attribute[Any], value: dict[str, int] | None) -> None:
+    """Refuse anything but one participant's positive number of steps."""
+    if value is not None and (len(value) != 1 or min(value.values()) < 1):
+        raise ValueError("must be one participant's number of steps, such as { student = 600 }")
+
+
+def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
+    """Refuse an empty list."""
+    if not value:
+        raise ValueError("must not be empty")
+
+
+def sha256(_weights: Weights, _: Attribute[Any], value: str | None) -> None:
+    """Refuse what is no SHA-256."""
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("must be 64 hexadecimal digits, in lower case")
+
+
+def folder_name(_recipe: Recipe, _: Attribute[str], value: str) -> None:
+    """Refuse what cannot name a folder."""
+    if not re.fullmatch(r"[^.\s/\\\x00-\x1f][^/\\\x00-\x1f]*", value):
+        raise ValueError(f"names a folder: it must not be empty, hold a slash or begin with a dot; found {value!r}")
