@@ -152,13 +152,12 @@ class Run:
     def note(self, report: StepReport, seconds: float) -> None:
         """Write a step's values, at once on a CPU, a few steps late on a GPU."""
         step = self.step - 1
-        learners = dict.fromkeys(term.learner for term in report.active)
         known = {
             "epoch": self.plan.epoch(step),
             "turn": self.plan.turn(step),
             "seconds": round(seconds, 6),
             **{f"weight/{term.name}": term.weight for term in report.active},
-            **{f"lr/{name}": self.stepper.learners[name].optimizer.param_groups[0]["lr"] for name in learners},
+            **{f"lr/{name}": rate for name, rate in report.learning_rates.items()},
         }
         self._unread.append((known, report))
         if self.processes.device.type == "cpu" or len(self._unread) >= READ_EVERY:
@@ -275,12 +274,13 @@ def train(run: Run, signals: StopSignals) -> None:
         last_step=run.total_steps,
         workers=recipe.train.workers,
     )
+    turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
     began = time.perf_counter()
     for micro_batches in steps:
         if run.step % run.plan.steps_per_epoch == 0:
             run.emit("on_epoch_start")
         run.batch = micro_batches[-1]
-        report = run.stepper.take(run.step, micro_batches, insight=run.step % INSIGHT_EVERY == 0)
+        report = run.stepper.take(run.step, micro_batches, insight=run.step % INSIGHT_EVERY < turns)
         run.step += 1
         now = time.perf_counter()
         run.note(report, now - began)

@@ -95,6 +95,11 @@ class LearnerState:
         """All that the optimizer trains, in a fixed order."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step, of the network's own weights."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def step(self) -> None:
         """Clip, step, tick. Gradients are the global batch's by now."""
         self.scaler.unscale_(self.optimizer)

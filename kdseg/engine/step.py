@@ -53,6 +53,8 @@ class StepReport:
     """Each active term's value over the global batch, without its weight."""
     gradient_norms: Mapping[str, Tensor]
     """Each active term's weighted gradient at its learner's prediction, where asked for."""
+    learning_rates: Mapping[str, float]
+    """What each learner that stepped stepped with."""
 
 
 @define(kw_only=True, eq=False)
@@ -78,6 +80,7 @@ class Stepper:
         divisors = self._divisors(active, batches)
         values = {term.name: torch.zeros((), device=self.processes.device) for term in active}
         squares = {term.name: torch.zeros((), device=self.processes.device) for term in active} if insight else {}
+        rates = {term.learner: self.learners[term.learner].learning_rate for term in active}
         groups = self.plan.groups(active)
         for group in groups:
             for index, batch in enumerate(batches):
@@ -89,7 +92,10 @@ class Stepper:
         self._sources.clear()
         self.processes.sum_([*values.values(), *squares.values()])
         return StepReport(
-            active=active, values=values, gradient_norms={name: square.sqrt() for name, square in squares.items()}
+            active=active,
+            values=values,
+            gradient_norms={name: square.sqrt() for name, square in squares.items()},
+            learning_rates=rates,
         )
 
     def _on_device(self, batch: Batch) -> DeviceBatch:

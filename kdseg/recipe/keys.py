@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import tomllib
@@ -55,6 +56,7 @@ def existing(document: Any, path: KeyPath) -> KeyPath:
     return path
 
 
+@functools.lru_cache(maxsize=16)
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Find the line, from 1, on which each key and each list item of a TOML text begins.
 

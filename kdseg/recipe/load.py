@@ -19,9 +19,8 @@ from kdseg.recipe.values import Mistakes
 from kdseg.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from kdseg.recipe.keys import KeyPath
     from kdseg.recipe.layers import Layer
 
 
@@ -56,13 +55,12 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> LoadedRecipe:
     """
     file = find_recipe(path)
     layers = read_layers(file, settings)
-    plugins = load_plugins(_plugin_files(layers))
-    registry = plugins.registry
-    origins, problems = merge_layers(layers, registry)
+    plugins = _load_plugins(layers)
+    origins, problems = merge_layers(layers, plugins.registry)
     origins.document.setdefault("name", file.stem)
-    found = [*_plugin_mistakes(origins, plugins), *reference_mistakes(origins.document, registry)]
+    found = list(reference_mistakes(origins.document, plugins.registry))
     try:
-        recipe = structure(origins.document, registry)
+        recipe = structure(origins.document, plugins.registry)
     except Mistakes as mistakes:
         found += mistakes.found
     problems += [origins.problem(key, message) for key, message in found]
@@ -98,21 +96,31 @@ def _bundled_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "recipes"
 
 
-def _plugin_files(layers: Sequence[Layer]) -> list[Path]:
-    """Give the plugin files that a recipe lists; their components are not needed to know that."""
-    listed = merge_layers(layers, Registry(entries=()))[0].document.get("plugins")
-    return [item.as_path() for item in listed if isinstance(item, Text)] if isinstance(listed, list) else []
+def _load_plugins(layers: Sequence[Layer]) -> Plugins:
+    """Load the plugins, those files too that the recipe lists.
 
-
-def _plugin_mistakes(origins: Origins, plugins: Plugins) -> Iterator[tuple[KeyPath, str]]:
-    """Tell of listed files that cannot be loaded."""
-    failed = {
-        report.name: report.problems for report in plugins.reports if report.status == "failed" and not report.version
-    }
+    Raises:
+        ProblemsError: one of these files cannot be loaded. It is told alone: much else would only follow from it.
+    """
+    origins, _ = merge_layers(layers, Registry(entries=()))  # no component is needed to know the files
     listed = origins.document.get("plugins")
-    for number, item in enumerate(listed if isinstance(listed, list) else []):
-        if isinstance(item, Text) and item.as_path().stem in failed:
-            yield ("plugins", str(number)), "; ".join(failed[item.as_path().stem])
+    files = {
+        str(number): item.as_path()
+        for number, item in enumerate(listed if isinstance(listed, list) else [])
+        if isinstance(item, Text)
+    }
+    plugins = load_plugins([*files.values()])
+    failed = {
+        report.name: "; ".join(report.problems)
+        for report in plugins.reports
+        if report.status == "failed" and not report.version
+    }
+    problems = [
+        origins.problem(("plugins", number), failed[file.stem]) for number, file in files.items() if file.stem in failed
+    ]
+    if problems:
+        raise ProblemsError(problems)
+    return plugins
 
 
 def _position(problem: Problem) -> tuple[str, int]:

@@ -188,16 +188,17 @@ def _drop(document: dict[str, Any], layer: Layer) -> tuple[dict[str, Any], list[
     return document, problems
 
 
-def _without(document: dict[str, Any], path: KeyPath, at: KeyPath = ()) -> dict[str, Any]:
+def _without(document: Any, path: KeyPath, at: KeyPath = ()) -> dict[str, Any]:
     """Copy a document without one key.
 
     Raises:
         KdsegError: the document does not have it.
     """
     head, rest = path[0], path[1:]
-    if head not in document or (rest and not isinstance(document[head], dict)):
-        near = did_you_mean(join_key((*at, head)), [join_key((*at, key)) for key in document])
-        raise KdsegError(f"nothing is inherited as {join_key((*at, head))!r}{near}")
+    if not isinstance(document, dict) or head not in document:
+        known = [join_key((*at, key, *rest)) for key in document] if isinstance(document, dict) else []
+        whole = join_key((*at, *path))
+        raise KdsegError(f"nothing is inherited as {whole!r}{did_you_mean(whole, known)}")
     if rest:
         return document | {head: _without(document[head], rest, (*at, head))}
     return {key: value for key, value in document.items() if key != head}

@@ -27,7 +27,7 @@ def reference_mistakes(document: Mapping[str, Any], registry: Registry) -> Itera
     """
     names = _Names(
         models={name: table for name, table in _table(document, "models").items() if isinstance(table, dict)},
-        turns=[turn for _, turn in _strings(_table(document, "turns").get("order"))],
+        turns=[turn for _, turn in _order(document)] if "turns" in document else None,
     )
     yield from _words(document)
     if isinstance(document.get("models"), dict) and not names.learners:
@@ -49,7 +49,7 @@ class _Names:
     """What can be referred to."""
 
     models: Mapping[str, Mapping[str, Any]]
-    turns: Iterable[str]
+    turns: Iterable[str] | None
 
     @property
     def learners(self) -> list[str]:
@@ -70,9 +70,9 @@ class _Names:
 
     def turn(self, path: KeyPath, name: str) -> Iterator[Mistake]:
         """Check the name of a turn."""
-        if not self.turns:
+        if self.turns is None:
             yield path, f'there are no turns; add [turns] with order = ["{name}", …], or leave this key out: always'
-        elif name not in self.turns:
+        elif self.turns and name not in self.turns:
             yield path, f"there is no turn {name!r} in turns.order{_nearest(name, self.turns)}"
 
 
@@ -105,8 +105,7 @@ def _words(document: Mapping[str, Any]) -> Iterator[Mistake]:
     """Check that names can stand in logs, settings and file names."""
     groups = ("models", "terms", "callbacks")
     named = [((group, name), name) for group in groups for name in _table(document, group)]
-    order = _strings(_table(document, "turns").get("order"))
-    for path, name in (*named, *((("turns", "order", number), turn) for number, turn in order)):
+    for path, name in (*named, *((("turns", "order", number), turn) for number, turn in _order(document))):
         if not NAME.fullmatch(name):
             yield path, f"{name!r} is no name here: lower-case letters, digits, - and _, a letter first"
 
@@ -123,6 +122,11 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Give the table at a key; an empty one where there is none."""
     value = document.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _order(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Give the turns as they come, each with its index."""
+    return _strings(_table(document, "turns").get("order"))
 
 
 def _strings(value: Any) -> list[tuple[str, str]]:

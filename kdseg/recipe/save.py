@@ -106,7 +106,7 @@ def _exact(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-class _Encoder(toml.TomlEncoder[dict[str, Any]]):
+class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg] # generic in its stubs alone
     """The encoder of toml with all that it writes by itself replaced: strings, keys, lists and inline tables."""
 
     def dump_sections(self, o: dict[str, Any], sup: str) -> tuple[str, dict[str, Any]]:
@@ -123,7 +123,8 @@ class _Encoder(toml.TomlEncoder[dict[str, Any]]):
 def _value(value: Any) -> str:
     """Write a value on one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
+        items = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {items} }}" if items else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):

@@ -136,6 +136,8 @@ class _Structurer:
         """Structure a participant by the nature that its keys tell."""
         if not isinstance(value, dict):
             raise expected("a table", value)
+        if value.get("frozen") is False:
+            raise mistake("is true or left out: without it the participant learns", "frozen")
         nature = nature_of(value)
         return self.table(value, nature, "" if nature is Learner else nature.nature)
 

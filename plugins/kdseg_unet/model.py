@@ -76,8 +76,10 @@ class _Stem(nn.Module):
         self.block = nn.Sequential(*_conv(options, in_channels, options.base, 2 * self.stride, stride=self.stride))
 
     def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        cells: Tensor = self.block(F.pad(images, (0, -width % self.stride, 0, -height % self.stride)))
+        below, right = (-size % self.stride for size in images.shape[-2:])
+        if below or right:  # padding by nothing would still copy the images
+            images = F.pad(images, (0, right, 0, below))
+        cells: Tensor = self.block(images)
         return cells
 
 

@@ -32,8 +32,8 @@ _LABELS = {
     "vegetation": VEGETATION, "terrain": TERRAIN, "sky": SKY,
 }  # fmt: skip
 _CLOUDS = _amplitudes(others=0.06, sky=0.08, vegetation=0.16, terrain=0.10)
-_CLUMPS = _amplitudes(others=0.04, sky=0.0, vegetation=0.34, terrain=0.06, building=0.06, wall=0.1)
-_GRAIN = _amplitudes(others=0.04, sky=0.01, vegetation=0.22, terrain=0.22, road=0.07, sidewalk=0.05, wall=0.10)
+_CLUMPS = _amplitudes(others=0.03, sky=0.0, vegetation=0.45, terrain=0.06, building=0.03, wall=0.05)
+_GRAIN = _amplitudes(others=0.03, sky=0.01, vegetation=0.25, terrain=0.3, road=0.04, sidewalk=0.04, wall=0.10)
 
 
 def add_bonnet(view: View, dice: Dice) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from kdseg_road.synthroad.street import Side, Street
     from kdseg_road.synthroad.view import Points, View
 
-_MASONRY = (*GREYS, *EARTHS, GREENS[3], *VIVIDS[3:4])
-_LEAVES = (*GREENS, GREENS[0], EARTHS[1])
+_MASONRY = (*GREYS[3:], *EARTHS, *EARTHS)
+_LEAVES = GREENS
 _END = 70.0
 _WHOLE = np.array(((0.0, 0.0, 1.0, 1.0),))
 
@@ -41,7 +41,7 @@ def frontage(dice: Dice, street: Street) -> Iterator[Thing]:
 
 
 def _section(dice: Dice, side: Side, near: float, far: float) -> Iterator[Thing]:
-    kind = dice.pick(("house", "house", "house", "wall", "wall", "fence", "fence", "trees", "trees", "hedge", "open"))
+    kind = dice.pick(("house", "house", "wall", "wall", "wall", "fence", "fence", "fence", "trees", "trees", "hedge"))
     if kind == "house":
         yield Thing(far, partial(_house, side=side, near=near, far=far, set_back=0.0))
     elif kind in ("wall", "fence"):
@@ -84,7 +84,7 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
 
 def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """A wall as high as a person, with courses of stone."""
-    height = dice.between(1.3, 2.6)
+    height = dice.between(1.8, 3.2)
     stone = mix(dice, _MASONRY)
     view.panel((side.front, 0, near), (side.sign * 0.5, 0, 0), (0, height, 0), _WHOLE, shade(stone, 0.75), WALL)
     view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, stone, WALL)
@@ -98,8 +98,8 @@ def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> Non
 
 def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """Pickets between two rails, dark behind."""
-    height = dice.between(1.2, 2.2)
-    wood = mix(dice, GREYS + EARTHS + GREENS + VIVIDS)
+    height = dice.between(1.6, 2.6)
+    wood = mix(dice, _MASONRY)
     view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, shade(wood, 0.5), FENCE)
     pitch = dice.between(0.4, 0.6)
     s = np.arange(max(near, 2.0), far, pitch * (1 + near / 20))

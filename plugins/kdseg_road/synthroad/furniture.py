@@ -25,12 +25,12 @@ _LAMPS = ((235, 60, 50), (240, 180, 50), (70, 220, 120))
 def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
     """Put poles along both sides, bare or with a lamp, a traffic light or a sign."""
     for side in street.sides:
-        z = dice.between(4.5, 9)
-        while z < 40:
+        z = dice.between(5, 14)
+        while z < 30:
             x = side.kerb + side.sign * dice.between(0.3, 0.9)
             paint = dice.pick((_lamp, _traffic_light, _traffic_light, _sign, _sign, _sign))
             yield Thing(z, partial(paint, x=x, z=z))
-            z += dice.between(3, 10)
+            z += dice.between(8, 20)
 
 
 def _pole(view: View, dice: Dice, x: float, z: float, height: float) -> None:
@@ -54,7 +54,7 @@ def _traffic_light(view: View, dice: Dice, *, x: float, z: float) -> None:
     view.card(x, z, box(-0.36, foot, 0.36, foot + 1.7), housing, TRAFFIC_LIGHT)
     lit = dice.count(0, 2)
     for i, lamp in enumerate(_LAMPS):
-        colour = lamp if i == lit else shade(lamp, 0.35)
+        colour = lamp if i == lit else shade(lamp, 0.6)
         view.card(x, z, circle(0, foot + 1.38 - 0.53 * i, 0.21), colour, TRAFFIC_LIGHT)
 
 

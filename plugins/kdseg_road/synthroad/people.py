@@ -24,14 +24,14 @@ _SKIN = ((225, 185, 155), (170, 120, 90), (95, 65, 50), (60, 45, 40))
 
 def people(dice: Dice, street: Street) -> Iterator[Thing]:
     """Put people on pavements and, at times, on the road; riders near the kerbs."""
-    for _ in range(dice.count(1, 4)):
-        z = dice.between(4.5, 16)
+    for _ in range(dice.count(0, 2)):
+        z = dice.between(3.5, 9)
         x = _place(dice, street, on_road=dice.chance(0.3))
         for _ in range(dice.count(1, 2)):
             yield _standing(z, x, partial(person, x=x, z=z))
             x, z = x + dice.between(0.5, 0.8), z + dice.between(-0.2, 0.2)
-    for _ in range(dice.count(0, 3)):
-        z = dice.between(4.5, 12)
+    for _ in range(dice.count(0, 2)):
+        z = dice.between(3.5, 8)
         x = _place(dice, street, on_road=dice.chance(0.7))
         yield _standing(z, x, partial(bicycle, x=x, z=z, ridden=dice.chance(0.75)))
 
@@ -67,7 +67,7 @@ def person(view: View, dice: Dice, *, x: float, z: float) -> None:
 def bicycle(view: View, dice: Dice, *, x: float, z: float, ridden: bool) -> None:
     """Two wheels and a frame, seen more or less from the side; with a rider leaning forward or without."""
     size, turn, way = dice.between(1.0, 1.2), dice.between(0.3, 1.0), dice.sign()
-    frame, shirt, trousers = mix(dice, VIVIDS), mix(dice, ANY), mix(dice, ANY)
+    frame, shirt, trousers = mix(dice, VIVIDS), mix(dice, VIVIDS), mix(dice, ANY)
     squash = np.array((size * turn * way, size))
     for wheel in (-0.55, 0.55):
         view.card(x, z, circle(wheel, 0.36, 0.37) * squash, DARK, BICYCLE)

@@ -102,10 +102,10 @@ def paint_sky(view: View, dice: Dice) -> None:
 
 def paint_ground(view: View, dice: Dice, street: Street) -> None:
     """Paint terrain, pavements, the road and its marks."""
-    asphalt = mix(dice, GREYS[:4] + EARTHS[4:])
-    stone = mix(dice, GREYS + EARTHS[2:])
-    _strip(view, -FAR * 3, 0, mix(dice, GREENS + EARTHS[1:]), TERRAIN)
-    _strip(view, 0, FAR * 3, mix(dice, GREENS + EARTHS[1:]), TERRAIN)
+    asphalt = mix(dice, GREYS[:4])
+    stone = mix(dice, GREYS[1:])
+    _strip(view, -FAR * 3, 0, mix(dice, GREENS + GREENS + EARTHS[4:]), TERRAIN)
+    _strip(view, 0, FAR * 3, mix(dice, GREENS + GREENS + EARTHS[4:]), TERRAIN)
     for side in street.sides:
         if side.pavement:
             _pave(view, dice, side.pavement, stone)
@@ -126,7 +126,7 @@ def _pave(view: View, dice: Dice, pavement: tuple[float, float], stone: Colour) 
     """Paint a pavement with its kerb and joints."""
     inner, outer = pavement
     _strip(view, inner, outer, stone, SIDEWALK)
-    joint = shade(stone, dice.pick((0.72, 0.78, 1.25)))
+    joint = shade(stone, dice.pick((0.6, 0.65, 1.4)))
     step = dice.between(0.8, 1.4)
     z = np.arange(NEAR, 22, step)
     rects = np.stack([np.full_like(z, inner), z, np.full_like(z, outer), z + 0.07 * step + 0.006 * z], axis=-1)

@@ -68,10 +68,10 @@ class Body:
 def traffic(dice: Dice, street: Street) -> Iterator[Thing]:
     """Put vehicles into the lanes and along the kerbs."""
     taken: dict[int, float] = {}
-    for _ in range(dice.count(2, 5)):
+    for _ in range(dice.count(1, 3)):
         lane = dice.count(0, street.lanes - 1)
-        z = taken.get(lane, 4.5) + dice.between(1.5, 11)
-        kind = dice.pick(("car", "car", "car", "truck", "bus"))
+        z = taken.get(lane, 4.5) + dice.between(1.0, 7)
+        kind = dice.pick(("car", "car", "truck", "bus"))
         x = street.lane(lane) + dice.between(-0.3, 0.3)
         thing = _vehicle(dice, kind, x, z + (2.5 if kind != "car" else 0), across=dice.chance(0.12))
         taken[lane] = thing.footprint[3] if thing.footprint else z
@@ -110,7 +110,7 @@ def _lights(view: View, dice: Dice, body: Body, near: Points, low: float, high: 
 
 
 def _car(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, ANY + VIVIDS + GREYS)
+    colour = mix(dice, VIVIDS + GREYS[4:])
     near, side, _ = body.faces(view, 0.3, 0.9)
     _wheels(view, body, side, near, 0.33)
     near, side = body.block(view, 0.3, 0.9, colour)
@@ -124,7 +124,7 @@ def _car(view: View, dice: Dice, *, body: Body) -> None:
 
 
 def _bus(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, VIVIDS + GREYS + GREENS + EARTHS)
+    colour = mix(dice, VIVIDS + GREYS[4:])
     height = dice.between(2.8, 3.3)
     near, side, _ = body.faces(view, 0.4, height)
     _wheels(view, body, side, near, 0.45)
@@ -140,7 +140,7 @@ def _bus(view: View, dice: Dice, *, body: Body) -> None:
 
 
 def _truck(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, VIVIDS + GREYS + GREENS + EARTHS)
+    colour = mix(dice, VIVIDS + GREYS[4:])
     height = dice.between(2.9, 3.6)
     near, side, _ = body.faces(view, 0.5, height)
     _wheels(view, body, side, near, 0.5)

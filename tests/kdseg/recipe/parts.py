@@ -101,7 +101,7 @@ class Mixed(Loss):
     role: ClassVar[Literal["supervised"]] = "supervised"
     main: Annotated[Loss, "the loss that counts"]
     more: Annotated[tuple[Loss, ...], "others"] = ()
-    taps: Annotated[dict[str, Loss], "by tap"] = field(factory=dict)
+    by_tap: Annotated[dict[str, Loss], "by tap"] = field(factory=dict)
 
     def build(self, ctx): ...
 
