@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,7 +17,9 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
     help="Folder for the masks and overlays.",
 )  # fmt: skip
-def command(run: Path, images: tuple[Path, ...], model: str | None, which: str, output: Path) -> None:
+def command(
+    run: Path, images: tuple[Path, ...], model: str | None, which: Literal["best", "last"], output: Path
+) -> None:
     """Segment images with a network that a run trained.
 
     RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image

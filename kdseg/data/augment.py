@@ -120,9 +120,8 @@ class Augmentation:
         Raises:
             KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
         """
-        key = stream(self._seed, "augment", epoch, index)
         # Not set_random_seed: it hands every transform the same seed, and their choices would go together.
-        self._compose.set_random_state(np.random.Generator(np.random.PCG64(key)), random.Random(key))  # noqa: S311 (no secret)
+        self._compose.set_random_state(*_generators(self._seed, "augment", epoch, index))
         sample = labelled(sample)
         try:
             changed = self._compose(image=sample.image, mask=sample.mask)
@@ -139,8 +138,7 @@ class Augmentation:
         """
         image, mask = sample.image, _probe_mask(*sample.image.shape[:2])
         for position, transform in enumerate(self._compose.transforms):
-            key = stream(self._seed, "check", position)
-            transform.set_random_state(np.random.Generator(np.random.PCG64(key)), random.Random(key))  # noqa: S311 (no secret)
+            transform.set_random_state(*_generators(self._seed, "check", position))
             try:
                 results = [transform(image=image, mask=mask, force_apply=True) for _ in range(_PROBES)]
             except Exception as error:  # whatever it is, it comes of these options on this image
@@ -148,7 +146,14 @@ class Augmentation:
                 raise OptionError([(str(position), f"fails on an image of {_size(image)}: {what}")]) from error
             if problem := _wrong(transform, results):
                 raise OptionError([(str(position), problem)])
-            image, mask = results[0]["image"], _probe_mask(*results[0]["image"].shape[:2])
+            image = min((result["image"] for result in results), key=np.size)  # the hardest to crop
+            mask = _probe_mask(*image.shape[:2])
+
+
+def _generators(seed: int, *key: str | int) -> tuple[np.random.Generator, random.Random]:
+    """Give the generators that albumentations draws from, at the start of the stream that `key` names."""
+    start = stream(seed, *key)
+    return np.random.Generator(np.random.PCG64(start)), random.Random(start)  # noqa: S311 (no secret)
 
 
 def _probe_mask(height: int, width: int) -> npt.NDArray[np.uint8]:

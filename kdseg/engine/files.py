@@ -7,11 +7,11 @@ import json
 import math
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -82,11 +82,12 @@ def load(path: str | Path, model: str | None = None, which: Literal["best", "las
     folder = Path(path)
     if not (folder / CARD).exists():
         folder = model_folder(find_run(folder), model)
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    network = _backbone(card, sorted(folder.glob("*.py"))).build(BackboneContext(in_channels=3, num_classes=len(card["classes"])))
-    weights = folder / f"{which}.safetensors"
-    load_weights(network, weights)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    card = read_card(folder)
+    network = _backbone(card, sorted(folder.glob("*.py"))).build(
+        BackboneContext(in_channels=3, num_classes=len(card["classes"]))
+    )
+    load_weights(network, folder / f"{which}.safetensors")
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     return SegmentationModel(network, card).eval()
 
 
@@ -143,6 +144,23 @@ def write_card(folder: Path, card: Mapping[str, Any], plugin: Path | None) -> No
     write_json(folder / CARD, dict(card))
     if plugin is not None:
         write_whole(folder / plugin.name, lambda draft: shutil.copyfile(plugin, draft))
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Give what a model folder says of its network.
+
+    Raises:
+        KdsegError: where it is no model's folder, or the card is damaged.
+    """
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KdsegError(f"{display_path(folder)}: no model here (no {CARD})") from error
+    except ValueError as error:
+        raise KdsegError(f"{display_path(folder / CARD)}: damaged: {error}") from error
+    if not {"backbone", "options", "classes", "colours", "mean", "std"} <= card.keys():
+        raise KdsegError(f"{display_path(folder / CARD)}: damaged: it lacks what a model needs")
+    return card
 
 
 def _version_of(distribution: str) -> str | None:

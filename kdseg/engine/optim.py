@@ -79,8 +79,8 @@ def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: float = 0
     rising = round(warmup * steps)
 
     def factor(step: int) -> float:
-        fall = max(0.0, 1 - step / max(steps, 1))
-        return fall**power * (min(1.0, (step + 1) / rising) if rising else 1.0)
+        fall: float = max(0.0, 1 - step / max(steps, 1)) ** power
+        return fall * (min(1.0, (step + 1) / rising) if rising else 1.0)
 
     return lr_scheduler.LambdaLR(optimizer, factor)
 

@@ -134,8 +134,8 @@ class ShadowState:
         n = self.of.steps
         keep = min(self.decay, (1 + n) / (10 + n))
         mine, theirs = self.participant.module, self.of.participant.module
-        for average, parameter in zip(mine.parameters(), theirs.parameters(), strict=True):
-            average.lerp_(parameter.to(average.dtype), 1 - keep)
+        for mean, parameter in zip(mine.parameters(), theirs.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - keep)
         for average, buffer in zip(mine.buffers(), theirs.buffers(), strict=True):
             if self.average_buffers and average.is_floating_point():
                 average.lerp_(buffer, 1 - keep)
@@ -153,7 +153,7 @@ def resolve_tap(backbone: Backbone, module: nn.Module, tap: str) -> nn.Module:
     stages = backbone.taps(module)
     if tap in stages:
         return stages[tap]
-    submodules = dict(module.named_modules())
+    submodules: dict[str, nn.Module] = dict(module.named_modules())
     if tap in submodules:
         return submodules[tap]
     raise KeyError((*stages, *submodules))

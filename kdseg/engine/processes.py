@@ -44,6 +44,8 @@ class Processes:
             accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
         except ValueError as error:
             raise KdsegError(f"train.precision: {precision!r} cannot run here: {error}") from error
+        if precision == "fp16" and accelerator.device.type == "cpu":
+            raise KdsegError("train.precision: 'fp16' needs a GPU; 'bf16' runs on CPUs too")
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
@@ -54,7 +56,8 @@ class Processes:
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self.accelerator.device
+        device: torch.device = self.accelerator.device
+        return device
 
     @property
     def rank(self) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from netrc import NetrcParseError, netrc
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from attrs import define, field
 
@@ -59,7 +61,7 @@ class Recorder:
 
 @define(eq=False)
 class WandbTracker:
-    """Weights & Biases through Accelerate. Offline unless logged in; a failure is told once and ends it, not the run."""
+    """Weights & Biases through Accelerate. Offline unless logged in; a failure is told and ends it, not the run."""
 
     _tracker: Any
 
@@ -68,11 +70,10 @@ class WandbTracker:
         """Begin, or go on with, the W&B run that belongs to the run's folder."""
 
         def begin() -> Any:
-            import wandb
             from accelerate.tracking import WandBTracker
 
             os.environ.setdefault("WANDB_SILENT", "true")
-            mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in(wandb) else "offline")
+            mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
             tracker = WandBTracker(
                 spec.project,
                 entity=spec.entity,
@@ -83,6 +84,7 @@ class WandbTracker:
                 resume="allow",
                 mode=mode,
             )
+            tracker.start()
             tracker.store_init_configuration(config)
             log.info("Weights & Biases: %s, project %s", mode, spec.project)
             return tracker
@@ -115,13 +117,12 @@ class WandbTracker:
             return None
 
 
-def _logged_in(wandb: Any) -> bool:
-    """Whether a key lies ready: asked for one, wandb would wait at a prompt."""
+def _logged_in() -> bool:
+    """Whether a key lies ready, where `wandb login` puts it or in the environment: without one, wandb would ask."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     try:
-        from wandb.sdk.lib import apikey
-
-        return bool(apikey.api_key(wandb.Settings()))
-    except (ImportError, AttributeError, TypeError):
+        return netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, NetrcParseError):
         return False

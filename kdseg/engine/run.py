@@ -41,8 +41,8 @@ from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.save import plain, save_recipe
-from kdseg.recipe.single import plain_component
 from kdseg.recipe.schema import Frozen
+from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

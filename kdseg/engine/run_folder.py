@@ -11,7 +11,6 @@ import subprocess
 import sys
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.files import sha256, write_json
@@ -20,6 +19,7 @@ from kdseg.recipe.save import dumps, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kdseg.plugins import Plugins
     from kdseg.recipe.load import LoadedRecipe

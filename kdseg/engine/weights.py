@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from kdseg.engine.files import sha256
-from kdseg.engine.models import CARD, model_folder
+from kdseg.engine.models import CARD, model_folder, read_card
 from kdseg.engine.run_folder import find_run, is_finished, runs_of
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
-from kdseg.recipe.single import plain_component
 from kdseg.recipe.schema import Frozen, Learner
+from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +73,9 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         else:
             settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
         file = _weights_file(loaded, name, backbone, settled)
-        model = evolve(recipe.models[name], weights=evolve(settled, sha256=sha256(file)))
+        spec = recipe.models[name]
+        assert isinstance(spec, Learner | Frozen)
+        model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
         recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 
@@ -107,7 +108,7 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     """Find the file and hold it against the participant's network and the hash that the recipe states."""
     assert weights.run is not None
     folder = _model_of(find_run(weights.run), name, weights)
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card = read_card(folder)
     ours = plain_component(backbone, loaded.plugins.registry)
     theirs = {"use": card["backbone"], **card["options"]}
     if ours != theirs:

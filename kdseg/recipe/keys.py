@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,17 @@ def split_key(dotted: str) -> KeyPath:
 
 def join_key(path: KeyPath) -> str:
     """Write a key with dots, as `split_key` reads it."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"' for part in path)
+    return ".".join(map(key_text, path))
+
+
+def key_text(part: str) -> str:
+    """Write one part of a key as TOML: bare where it can be, else quoted."""
+    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else string_text(part)
+
+
+def string_text(text: str) -> str:
+    """Write a string as TOML, on one line: JSON's escapes, and the one control character that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def existing(document: Any, path: KeyPath) -> KeyPath:

@@ -72,11 +72,12 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
     """
     problems: list[Problem] = []
     layers: list[Layer] = []
-    for setting in reversed(settings):
+    for setting in settings:
         try:
-            layers.append(_read_setting(setting))
+            layers.insert(0, _read_setting(setting))
         except KdsegError as error:
-            problems.append(Problem(where=f"--set {setting}", message=str(error)))
+            shown = setting if setting.isprintable() else repr(setting)
+            problems.append(Problem(where=f"--set {shown}", message=str(error)))
     try:
         layers.extend(_read_chain(file))
     except ProblemsError as error:

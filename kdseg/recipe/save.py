@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 import toml
 
 from kdseg.components import Component
+from kdseg.recipe.keys import key_text, string_text
 from kdseg.recipe.schema import ByName, Data, keys_of
 
 if TYPE_CHECKING:
@@ -112,30 +112,21 @@ class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg] # generic in its stu
     def dump_sections(self, o: dict[str, Any], sup: str) -> tuple[str, dict[str, Any]]:
         """Give the lines of one table, and the tables below it that have headers of their own."""
         if not sup:
-            self.top = {_key(key) for key in o}
+            self.top = {key_text(key) for key in o}
         headed = {
-            _key(key): value for key, value in o.items() if isinstance(value, dict) and (not sup or sup in self.top)
+            key_text(key): value for key, value in o.items() if isinstance(value, dict) and (not sup or sup in self.top)
         }
-        lines = [f"{_key(key)} = {_value(value)}\n" for key, value in o.items() if _key(key) not in headed]
+        lines = [f"{key_text(key)} = {_value(value)}\n" for key, value in o.items() if key_text(key) not in headed]
         return "".join(lines), headed
 
 
 def _value(value: Any) -> str:
     """Write a value on one line."""
     if isinstance(value, dict):
-        items = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
+        items = ", ".join(f"{key_text(key)} = {_value(item)}" for key, item in value.items())
         return f"{{ {items} }}" if items else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):
-        return _string(value)
+        return string_text(value)
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
-
-
-def _string(text: str) -> str:
-    """Escape as JSON does, and the one control character that JSON leaves as it is."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

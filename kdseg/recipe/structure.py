@@ -166,7 +166,8 @@ class _Structurer:
             if not isinstance(options, dict):
                 found.append(((split,), f"expected a table of the dataset's options, found {described(options)}"))
             elif "use" in options:
-                found.append(((split, "use"), "is no option; data.dataset names the dataset, of every split"))
+                text = "data.dataset names the dataset, for every split; here stand options of it"
+                found.append(((split, "use"), text))
             elif options and isinstance(dataset, dict):
                 table[split] = merge(dataset, normalise(options, Dataset, dataset, self.registry))
         try:

@@ -110,6 +110,21 @@ def test_every_usable_transform_keeps_the_contract(name, sample):
     assert same(before, sample)
 
 
+@pytest.mark.parametrize("name", USABLE)
+def test_every_default_can_be_stated_in_a_recipe(name):
+    """With lists, as TOML has them, where the library writes tuples."""
+
+    def plain(value):
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    stated = {
+        key: plain(parameter.default)
+        for key, parameter in inspect.signature(getattr(albumentations, name)).parameters.items()
+        if parameter.default is not parameter.empty and parameter.default is not None
+    }
+    make_transform(name, stated | NEEDED.get(name, {}))
+
+
 CHAIN = [
     ("RandomScale", {"scale_limit": [-0.3, 0.5]}),
     ("PadIfNeeded", {"min_height": 80, "min_width": 80}),
@@ -228,6 +243,7 @@ def test_all_problems_are_told_at_once_by_their_place():
     [
         ([("RandomCrop", {"height": 97, "width": 97})], "0", "fails on an image of 96x128"),
         ([("Resize", {"height": 40, "width": 40}), ("RandomCrop", {"height": 64, "width": 64})], "1", "of 40x40"),
+        ([("RandomScale", {"scale_limit": [-0.5, 1.0]}), ("RandomCrop", {"height": 96, "width": 96})], "1", "fails on"),
         ([("HorizontalFlip", {}), ("Rotate", {"mask_interpolation": 1})], "1", "writes labels that the mask did not"),
         ([("ToGray", {"num_output_channels": 1})], "0", "must stay uint8, HxWx3"),
     ],

@@ -20,7 +20,10 @@ from kdseg.data.loader import _BatchMaker, eval_batches, read_in_workers, steps_
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.errors import KdsegError, Problem, ProblemsError
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning"),  # on one core
+]
 
 CHAIN = [("RandomCrop", {"height": 16, "width": 16}), ("HorizontalFlip", {}), ("GaussNoise", {})]
 

@@ -8,7 +8,10 @@ from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.data.shares import count_classes
 from kdseg.errors import KdsegError
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning"),  # on one core
+]
 
 
 @frozen

@@ -19,5 +19,5 @@ def test_scores_by_hand():
 
 
 def test_names_and_matrix_must_agree():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         scores(torch.eye(3, dtype=torch.int64), ("road", "sky"))

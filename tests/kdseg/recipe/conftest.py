@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kdseg.errors import ProblemsError
 from kdseg.recipe.load import LoadedRecipe, load_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 
@@ -15,7 +19,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(autouse=True)
 def only_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the installed plugins out: parts.py offers the names that these tests use."""
-    monkeypatch.setenv("KDSEG_DISABLE_PLUGINS", "biasvar,losses,road,unet,watch")
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: [])
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def load(folder: Path) -> Callable[..., LoadedRecipe]:
 def problems(load: Callable[..., LoadedRecipe]) -> Callable[..., list[str]]:
     """Load a broken recipe and give the lines that a person sees."""
 
-    def problems(files: dict[str, str] | str, *settings: Sequence[str]) -> list[str]:
+    def problems(files: dict[str, str] | str, *settings: str) -> list[str]:
         with pytest.raises(ProblemsError) as caught:
             load(files, *settings)
         return str(caught.value).splitlines()
