@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from attrs import frozen
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdseg.data.samples import ClassTable, Samples
+    from kdseg.diagnostics import Accumulator
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
 
@@ -145,7 +146,7 @@ class DiagnosticContext:
 class Diagnostic(Component):
     """A measure of one or more trials' predictions on the same images."""
 
-    def build(self, ctx: DiagnosticContext) -> Any:
+    def build(self, ctx: DiagnosticContext) -> Accumulator:
         """Make an accumulator whose memory grows with neither images nor trials."""
         raise NotImplementedError
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 
+from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from kdseg.engine.loop import Run
+    from kdseg.data.samples import Sample
 
     Image = npt.NDArray[np.uint8]
 
@@ -58,20 +58,23 @@ def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
     return sheet
 
 
-def save_comparison(run: Run, path: Path, images: int) -> None:
-    """Save image, truth and each participant's prediction side by side, for some validation images."""
-    colours = run.classes.colours
-    names = list(run.participants)
-    rows = []
-    for index in np.linspace(0, len(run.checked.val) - 1, min(images, len(run.checked.val))).astype(int):
-        sample = run.checked.val[int(index)]
-        truth = np.full(sample.image.shape[:2], IGNORE_INDEX, np.uint8) if sample.mask is None else sample.mask
-        batch = torch.from_numpy(sample.image.copy()).unsqueeze(0)
-        masks = [run.predict(name, batch)[0].argmax(0).to(torch.uint8).cpu().numpy() for name in names]
-        rows.append([sample.image, *(colour_mask(mask, colours) for mask in (truth, *masks))])
-    metric = run.recipe.evaluate.metric
-    captions = ["image", "truth", *(f"{name}  {metric} {run.scores[name][metric]:.3f}" for name in names)]
-    write_image(path, grid(rows, captions))
+def comparison(
+    samples: Sequence[Sample],
+    predictions: Mapping[str, Sequence[Image]],
+    colours: Sequence[tuple[int, int, int]],
+) -> Image:
+    """Set each sample's image, its truth and the predicted masks side by side.
+
+    Args:
+        samples: images of one size.
+        predictions: by caption, the mask of each sample.
+        colours: the classes'.
+    """
+    rows = [
+        [sample.image, *(colour_mask(mask, colours) for mask in (labelled(sample).mask, *masks))]
+        for sample, *masks in zip(samples, *predictions.values(), strict=True)
+    ]
+    return grid(rows, ["image", "truth", *predictions])
 
 
 def write_image(path: Path, image: Image) -> None:

@@ -20,7 +20,7 @@ from kdseg.engine.check import Checked, check
 from kdseg.engine.checkpoint import read_checkpoint, whole_checkpoints
 from kdseg.engine.files import write_json
 from kdseg.engine.images import Normalise
-from kdseg.engine.loop import CHECKPOINTS, Run, train
+from kdseg.engine.loop import train
 from kdseg.engine.models import card_of, load_weights
 from kdseg.engine.processes import Processes
 from kdseg.engine.recorder import Recorder, WandbTracker
@@ -35,6 +35,7 @@ from kdseg.engine.run_folder import (
     runs_of,
     write_environment,
 )
+from kdseg.engine.run_state import CHECKPOINTS, Run
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
@@ -86,6 +87,13 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
     if processes.is_main:
         for warning in checked.warnings:
             log.warning("%s", warning)
+        if torch.cuda.device_count() > processes.world:
+            log.info(
+                "%d GPUs are here and %d is used; all of them: accelerate launch --multi_gpu -m kdseg run %s",
+                torch.cuda.device_count(),
+                processes.world,
+                display_path(loaded.path),
+            )
     settled = settle_weights(loaded, lambda other: run_recipe(other, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
     folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)

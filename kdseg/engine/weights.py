@@ -37,6 +37,7 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         KdsegError: saying what is missing, or where the networks differ.
     """
     if weights.recipe is not None:
+        _refuse_circle(loaded, ())
         other = source_recipe(loaded, weights)
         model = _source_model(other.recipe, name, weights)
         theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
@@ -47,6 +48,17 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
             )
     else:
         _weights_file(loaded, name, backbone, weights)
+
+
+def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
+    chain = (*asking, loaded.path.resolve())
+    for _, _, weights in weighted_models(loaded.recipe):
+        if weights.recipe is None:
+            continue
+        if weights.recipe.resolve() in chain:
+            circle = " -> ".join(display_path(path) for path in (*chain, weights.recipe))
+            raise KdsegError(f"goes round in a circle: {circle}")
+        _refuse_circle(load_recipe(weights.recipe), chain)
 
 
 def source_recipe(loaded: LoadedRecipe, weights: Weights) -> LoadedRecipe:

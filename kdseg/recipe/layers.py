@@ -129,7 +129,7 @@ def _read_file(file: Path) -> Layer:
         line, column = int(found[1]), int(found[2])
         begin = f", in what begins on line {start}" if start != line else ""
         raise problem(line, f"broken TOML: {str(error)[: found.start()]} at column {column}{begin}") from None
-    return Layer(file=file, text=text, raw=_remember(document, file.parent))
+    return Layer(file=file, text=text, raw=remember(document, file.parent))
 
 
 def _read_setting(setting: str) -> Layer:
@@ -144,7 +144,7 @@ def _read_setting(setting: str) -> Layer:
     path = split_key(key)
     if path[0] in ("extends", "drop"):
         raise KdsegError(f"`{path[0]}` has its place in a file alone")
-    value = _remember(_read_value(written), Path.cwd())
+    value = remember(_read_value(written), Path.cwd())
     raw = value
     for part in reversed(path):
         raw = {part: raw}
@@ -165,12 +165,12 @@ def _read_value(written: str) -> Any:
     raise KdsegError(f"{written!r} is no TOML value ({reason}); put quotes around text that is more than a plain word")
 
 
-def _remember(value: Any, base: Path) -> Any:
-    """Copy a document, each string as `Text`."""
+def remember(value: Any, base: Path) -> Any:
+    """Copy a document, each string as `Text` with `base` as the folder that relative paths start from."""
     if isinstance(value, dict):
-        return {key: _remember(item, base) for key, item in value.items()}
+        return {key: remember(item, base) for key, item in value.items()}
     if isinstance(value, list):
-        return [_remember(item, base) for item in value]
+        return [remember(item, base) for item in value]
     if isinstance(value, str):
         text = Text(value)
         text.base = base

@@ -39,7 +39,11 @@ class LoadedRecipe:
 
         Items of a list go by index: ``data.augment.0.p``.
         """
-        return self.origins.problem(split_key(key), message)
+        try:
+            path = split_key(key)
+        except KdsegError:  # a key that TOML would want in quotes
+            path = tuple(key.split("."))
+        return self.origins.problem(path, message)
 
 
 def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> LoadedRecipe:

@@ -63,15 +63,11 @@ def normalise(value: Any, hint: Any, inherited: Any, registry: Registry) -> Any:
             return value
         hints = item_hints(hint, len(value))
         return [normalise(item, hints[n], None, registry) if n < len(hints) else item for n, item in enumerate(value)]
-    if origin is dict:
-        return (
-            _normalise_items(value, dict.fromkeys(value, args[1]), inherited, registry)
-            if isinstance(value, dict)
-            else value
-        )
+    if isinstance(value, dict) and origin is dict:
+        return _normalise_items(value, dict.fromkeys(value, args[1]), inherited, registry)
     if isinstance(value, dict) and attrs.has(hint):
         return _normalise_items(value, {key: o.type for key, o in keys_of(hint).items()}, inherited, registry)
-    for member in args:  # of a union: those that the value does not fit leave it as it is
+    for member in args if origin is not dict else ():  # of a union: those that it does not fit leave it as it is
         value = normalise(value, member, inherited, registry)
     return value
 

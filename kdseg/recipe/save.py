@@ -35,11 +35,12 @@ def plain(recipe: Recipe, registry: Registry) -> dict[str, Any]:
 
     What is None is left out: TOML has no word for it.
     """
-    document: dict[str, Any] = _plain(recipe, registry)
+    document: dict[str, Any] = plain_value(recipe, registry)
     return document
 
 
-def _plain(value: Any, registry: Registry) -> Any:  # noqa: PLR0911 (one a type)
+def plain_value(value: Any, registry: Registry) -> Any:  # noqa: PLR0911 (one a type)
+    """Give a part of a recipe as plain TOML data."""
     if isinstance(value, ByName):
         return {"use": value.use, **value.options}
     if isinstance(value, Component):
@@ -51,16 +52,16 @@ def _plain(value: Any, registry: Registry) -> Any:  # noqa: PLR0911 (one a type)
     if isinstance(value, Path):
         return str(value.absolute())
     if isinstance(value, Mapping):
-        return {key: _plain(item, registry) for key, item in value.items()}
+        return {key: plain_value(item, registry) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item, registry) for item in value]
+        return [plain_value(item, registry) for item in value]
     return value
 
 
 def _items(table: Any, registry: Registry) -> dict[str, Any]:
     """Give the keys of a table that are not None."""
     values = {key: getattr(table, option.name) for key, option in keys_of(table.__class__).items()}
-    return {key: _plain(value, registry) for key, value in values.items() if value is not None}
+    return {key: plain_value(value, registry) for key, value in values.items() if value is not None}
 
 
 def _data(data: Data, registry: Registry) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from kdseg.errors import KdsegError
 from kdseg.recipe.keys import join_key
-from kdseg.recipe.layers import _remember as remember
+from kdseg.recipe.layers import remember
 from kdseg.recipe.merge import normalise
-from kdseg.recipe.save import _plain as plain_value
-from kdseg.recipe.structure import _Structurer as Structurer
+from kdseg.recipe.save import plain_value
+from kdseg.recipe.structure import Structurer
 from kdseg.recipe.values import Mistakes
 
 if TYPE_CHECKING:

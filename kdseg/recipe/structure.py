@@ -30,10 +30,10 @@ def structure(document: dict[str, Any], registry: Registry) -> Recipe:
     Raises:
         Mistakes: with all that is wrong.
     """
-    return _Structurer(registry).converter.structure(document, Recipe)
+    return Structurer(registry).converter.structure(document, Recipe)
 
 
-class _Structurer:
+class Structurer:
     """The hooks of a converter, one for every type that a recipe may hold."""
 
     def __init__(self, registry: Registry) -> None:

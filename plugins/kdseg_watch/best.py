@@ -9,32 +9,44 @@ from kdseg.hooks import Hooks
 from kdseg_watch.scores import require_participant, score_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kdseg.hooks import RunView
 
 
 class KeepBest(Hooks):
-    """Keeps the learners as they were at the best evaluations."""
+    """Keeps the learners as they were at the best evaluations; of equal ones the earlier."""
 
-    def __init__(self, participant: str, metric: str, keep: int, folder: str) -> None:
-        self._participant, self._metric = participant, metric
-        self._keep, self._folder = keep, folder
-        self._kept: dict[str, float] = {}
+    def __init__(self, label: str, participant: str, metric: str, keep: int) -> None:
+        self._label, self._participant, self._metric, self._keep = label, participant, metric, keep
+        self._kept: dict[str, float] = {}  # scores by folder name, in the order of the steps
 
     def on_run_start(self, run: RunView) -> None:
-        """See that the participant exists before hours are spent."""
-        require_participant(run, self._participant)
+        """See that the participant exists before hours are spent, and take stock of the folder.
+
+        A killed run may have gone on after the checkpoint that is resumed: it may have kept models that the checkpoint
+        does not know, and dropped others for them.
+        """
+        require_participant(run, self._label, self._participant)
+        there = {path.name: path for path in self._folder(run).glob("step-*")}
+        if run.is_main:
+            for name in there.keys() - self._kept.keys():
+                shutil.rmtree(there[name])
+        self._kept = {name: score for name, score in self._kept.items() if name in there}
 
     def on_evaluation_end(self, run: RunView) -> None:
         """Keep this evaluation's models where it is among the best, and drop what it displaces."""
+        score = score_of(run, self._participant, self._metric)
         name = f"step-{run.step:08d}"
-        self._kept[name] = score_of(run, self._participant, self._metric)
-        ranking = sorted(self._kept, key=self._kept.__getitem__, reverse=True)
-        if name in ranking[: self._keep]:
-            run.keep_models(run.folder / self._folder / name)
-        for displaced in ranking[self._keep :]:
-            del self._kept[displaced]
-            if run.is_main:
-                shutil.rmtree(run.folder / self._folder / displaced, ignore_errors=True)
+        scores = {**self._kept, name: score}
+        best = sorted(scores, key=scores.__getitem__, reverse=True)[: self._keep]  # stable: the earlier of equals
+        if name not in best:
+            return
+        run.keep_models(self._folder(run) / name)
+        if run.is_main:
+            for displaced in self._kept.keys() - set(best):
+                shutil.rmtree(self._folder(run) / displaced)
+        self._kept = {kept: score for kept, score in scores.items() if kept in best}
 
     def state_dict(self) -> dict[str, Any]:
         """Give the scores of what is kept."""
@@ -43,3 +55,6 @@ class KeepBest(Hooks):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take them up again."""
         self._kept = dict(state["kept"])
+
+    def _folder(self, run: RunView) -> Path:
+        return run.folder / f"models-{self._label}"

@@ -29,7 +29,7 @@ class Checkpoint(Callback):
         """Make the watcher."""
         from kdseg_watch.best import KeepBest
 
-        return KeepBest(self.participant, ctx.metric, self.keep, f"models-{ctx.label}")
+        return KeepBest(ctx.label, self.participant, ctx.metric, self.keep)
 
 
 @frozen(kw_only=True)
@@ -39,13 +39,13 @@ class EarlyStopping(Callback):
     name: ClassVar[str] = "early_stopping"
     participant: Annotated[str, "whose score decides"] = "student"
     patience: Annotated[int, "evaluations without a rise before the run ends"] = field(default=5, validator=ge(1))
-    min_rise: Annotated[float, "a smaller rise is none"] = field(default=0.0, validator=ge(0))
+    min_rise: Annotated[float, "a score must exceed the best by more than this to be a rise"] = field(default=0.0, validator=ge(0))
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""
         from kdseg_watch.stopping import StopEarly
 
-        return StopEarly(self.participant, ctx.metric, self.patience, self.min_rise)
+        return StopEarly(ctx.label, self.participant, ctx.metric, self.patience, self.min_rise)
 
 
 @frozen(kw_only=True)
@@ -59,4 +59,4 @@ class Gallery(Callback):
         """Make the watcher."""
         from kdseg_watch.gallery import SaveGallery
 
-        return SaveGallery(self.images, ctx.label)
+        return SaveGallery(ctx.label, self.images)

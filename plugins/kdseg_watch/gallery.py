@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class SaveGallery(Hooks):
     """Saves a comparison at each evaluation."""
 
-    def __init__(self, images: int, label: str) -> None:
-        self._images, self._label = images, label
+    def __init__(self, label: str, images: int) -> None:
+        self._label, self._images = label, images
 
     def on_evaluation_end(self, run: RunView) -> None:
         """Save image, truth and predictions side by side."""

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 class StopEarly(Hooks):
     """Counts evaluations without a rise."""
 
-    def __init__(self, participant: str, metric: str, patience: int, min_rise: float) -> None:
-        self._participant, self._metric = participant, metric
+    def __init__(self, label: str, participant: str, metric: str, patience: int, min_rise: float) -> None:
+        self._label, self._participant, self._metric = label, participant, metric
         self._patience, self._min_rise = patience, min_rise
         self._best: float | None = None
         self._waited = 0
 
     def on_run_start(self, run: RunView) -> None:
         """See that the participant exists before hours are spent."""
-        require_participant(run, self._participant)
+        require_participant(run, self._label, self._participant)
 
     def on_evaluation_end(self, run: RunView) -> None:
         """End the run after enough evaluations without a rise."""

@@ -29,8 +29,10 @@ def _amplitudes(**by_label: float) -> npt.NDArray[np.float32]:
 
 _LABELS = {
     "road": ROAD, "sidewalk": SIDEWALK, "building": BUILDING, "wall": WALL, "fence": FENCE,
-    "vegetation": VEGETATION, "terrain": TERRAIN, "sky": SKY,
+    "vegetation": VEGETATION, "terrain": TERRAIN, "sky": SKY, "truck": 14, "bus": 15, "person":11, "rider":12
 }  # fmt: skip
+_REEDS = _amplitudes(others=0.0, terrain=0.35, fence=0.2, truck=0.15)
+_COURSES = _amplitudes(others=0.0, wall=0.25, bus=0.15)
 _CLOUDS = _amplitudes(others=0.06, sky=0.08, vegetation=0.16, terrain=0.10)
 _CLUMPS = _amplitudes(others=0.03, sky=0.0, vegetation=0.45, terrain=0.06, building=0.03, wall=0.05)
 _GRAIN = _amplitudes(others=0.03, sky=0.01, vegetation=0.25, terrain=0.3, road=0.04, sidewalk=0.04, wall=0.10)
@@ -58,6 +60,8 @@ def photograph(
     gain = np.ones(mask.shape, np.float32)
     for octave, amplitudes in enumerate((_CLOUDS, _CLUMPS, _GRAIN)):
         gain += cv2.LUT(mask, amplitudes) * _noise(generator, mask.shape, _ROWS // 4 * 4**octave)
+    gain += cv2.LUT(mask, _REEDS) * _noise(generator, mask.shape, 96, 0.15, 1)
+    gain += cv2.LUT(mask, _COURSES) * _noise(generator, mask.shape, 96, 1, 0.1)
     image = cv2.multiply(image, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U)
     image = cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5))
     image = cv2.LUT(image, _development(dice))
@@ -65,11 +69,11 @@ def photograph(
     return cv2.subtract(image, grain), mask
 
 
-def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: int) -> npt.NDArray[np.float32]:
+def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: int, fy=1.0, fx=1.0) -> npt.NDArray[np.float32]:
     """Give smooth noise in -1..1, `rows` cells high, so that it looks alike at every size."""
     height, width = shape
     rows = min(rows, height)
-    cells = generator.random((rows, max(1, round(rows * width / height))), np.float32)
+    cells = generator.random((max(1, round(rows*fy)), max(1, round(rows * width / height*fx))), np.float32)
     return cv2.resize(cells * 2 - 1, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

@@ -25,7 +25,7 @@ _LAMPS = ((235, 60, 50), (240, 180, 50), (70, 220, 120))
 def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
     """Put poles along both sides, bare or with a lamp, a traffic light or a sign."""
     for side in street.sides:
-        z = dice.between(5, 14)
+        z = dice.between(5, 11)
         while z < 30:
             x = side.kerb + side.sign * dice.between(0.3, 0.9)
             paint = dice.pick((_lamp, _traffic_light, _traffic_light, _sign, _sign, _sign))
@@ -48,19 +48,19 @@ def _lamp(view: View, dice: Dice, *, x: float, z: float) -> None:
 
 
 def _traffic_light(view: View, dice: Dice, *, x: float, z: float) -> None:
-    foot = dice.between(2.1, 3.0)
+    foot = dice.between(1.6, 2.4)
     _pole(view, dice, x, z, foot + dice.between(0.2, 1.6))
     housing = mix(dice, (DARK, DARK, GREYS[0], GREENS[0], VIVIDS[2]))
-    view.card(x, z, box(-0.36, foot, 0.36, foot + 1.7), housing, TRAFFIC_LIGHT)
+    view.card(x, z, box(-0.5, foot, 0.5, foot + 2.2), housing, TRAFFIC_LIGHT)
     lit = dice.count(0, 2)
     for i, lamp in enumerate(_LAMPS):
         colour = lamp if i == lit else shade(lamp, 0.6)
-        view.card(x, z, circle(0, foot + 1.38 - 0.53 * i, 0.21), colour, TRAFFIC_LIGHT)
+        view.card(x, z, circle(0, foot + 1.8 - 0.7 * i, 0.3), colour, TRAFFIC_LIGHT)
 
 
 def _sign(view: View, dice: Dice, *, x: float, z: float) -> None:
     """A disc, triangle, diamond or board with a border and something upon it."""
-    middle, radius = dice.between(2.1, 2.9), dice.between(0.5, 0.7)
+    middle, radius = dice.between(1.8, 2.6), dice.between(0.7, 0.95)
     _pole(view, dice, x, z, middle + dice.between(0, 0.8))
     corners = dice.pick((
         circle(0, 0, 1),

@@ -49,7 +49,7 @@ class Camera:
     def draw(cls, dice: Dice, height: int, width: int) -> Camera:
         """Draw a camera for an image of that size."""
         return cls(
-            focal=width * dice.between(0.75, 1.05),
+            focal=width * dice.between(0.95, 1.3),
             height=dice.between(1.2, 2.4),
             column=width * dice.between(0.25, 0.75),
             row=height * dice.between(0.30, 0.56),

@@ -65,10 +65,8 @@ def test_a_name_that_several_plugins_offer_prints_the_qualified_ones(problems, r
     (folder / "twin.py").write_text((folder / "parts.py").read_text())
     text = reference.replace('"parts.py"', '"parts.py", "twin.py"').replace('"unet70m"', '"parts/unet70m"')
     told = problems(text)
-    assert (
-        "recipe.toml:25: models.student.backbone.use: backbone 'unet1m' is offered by several plugins; write 'parts/unet1m' or 'twin/unet1m'"
-        in told
-    )
+    several = "backbone 'unet1m' is offered by several plugins; write 'parts/unet1m' or 'twin/unet1m'"
+    assert f"recipe.toml:25: models.student.backbone.use: {several}" in told
     assert not any("unet70m" in line for line in told)
 
 

@@ -57,6 +57,7 @@ def test_later_phases_place_problems_by_key(load, reference):
     assert told("data.augment.0.p") == "base.toml:16: data.augment.0.p: no"
     assert told("terms.mimic.loss.temperature") == "--set: terms.mimic.loss.temperature: no"
     assert told("terms.mimic.loss") == "base.toml:47: terms.mimic.loss: no"
+    assert told("models.teacher.optimizer.l r") == 'base.toml:20: models.teacher.optimizer."l r": no'
     assert told("checkpoint.every") == "recipe.toml:1: checkpoint.every: no"
 
 

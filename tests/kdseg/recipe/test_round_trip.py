@@ -73,13 +73,11 @@ def recipes(draw) -> dict:
     names = draw(st.lists(NAMES, min_size=3, max_size=5, unique=True))
     turns = draw(st.lists(NAMES, max_size=3))
     learner, *others = names
-    learners = table(
-        {"backbone": BACKBONES}, optimizer=by_name("AdamW", "SGD"), schedule=by_name("poly"), clip=POSITIVE, weights=WEIGHTS
-    )  # fmt: skip
-    shadows = table(
-        {"shadow_of": st.just(learner)}, decay=st.floats(0.1, 0.9), buffers=st.sampled_from(["copy", "average"])
-    )
-    frozen = table({"frozen": st.just(True), "backbone": BACKBONES, "weights": WEIGHTS})
+    classes = {"optimizer": by_name("AdamW", "SGD"), "schedule": by_name("poly")}
+    learners = table({"backbone": BACKBONES}, clip=POSITIVE, weights=WEIGHTS, **classes)
+    buffers = st.sampled_from(["copy", "average"])
+    shadows = table({"shadow_of": st.just(learner)}, decay=st.floats(0.1, 0.9), buffers=buffers)
+    frozen = table({"frozen": st.sampled_from([True]), "backbone": BACKBONES, "weights": WEIGHTS})
     models = {learner: draw(learners)} | {name: draw(learners | shadows | frozen) for name in others}
     common = {"learner": st.just(learner)}
     optional = {"weight": CURVES}

@@ -32,7 +32,7 @@ def exact(document: object) -> str:
     return json.dumps(document, sort_keys=True)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_what_is_written_is_read_back(document):
     assert exact(tomllib.loads(dumps(document))) == exact(document)

@@ -1,0 +1,50 @@
+"""What a diagnostic's working object is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+
+@frozen(kw_only=True)
+class Findings:
+    """What a diagnostic says of the images that it was shown."""
+
+    scalars: Mapping[str, float]
+    """Numbers by name; nan where nothing was counted."""
+    tables: Mapping[str, Mapping[str, Mapping[str, float]]] = field(factory=dict)
+    """Tables by name, each row -> column -> value."""
+
+
+class Accumulator(Protocol):
+    """A diagnostic at work: it adds up what each batch shows.
+
+    All that it keeps is sums, so that processes that saw different images can add theirs up, and its memory grows with
+    neither images nor trials.
+    """
+
+    def update(self, trials: Iterable[Tensor], target: Tensor) -> None:
+        """Add a batch of images.
+
+        Args:
+            trials: logits N×C×H×W of each trial on the same images. Taken one at a time and read once, so the caller
+                may compute each only when it is asked for.
+            target: N×H×W class indices, `kdseg.IGNORE_INDEX` where ignored, on the logits' device. Logits at ignored
+                pixels change nothing.
+        """
+        ...
+
+    def tensors(self) -> Sequence[Tensor]:
+        """Give all that was added up, on the CPU, for the caller to sum over processes in place."""
+        ...
+
+    def compute(self) -> Findings:
+        """Give the findings on all images added so far."""
+        ...

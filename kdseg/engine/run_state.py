@@ -1,0 +1,257 @@
+"""A run under way: what it holds, and what it does between steps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, field
+
+from kdseg.engine.checkpoint import Checkpointed, write_checkpoint
+from kdseg.engine.evaluate import evaluate
+from kdseg.engine.models import MODELS, save_weights, write_card
+from kdseg.engine.pictures import comparison, write_image
+from kdseg.errors import KdsegError, display_path
+from kdseg.metrics.confusion import predicted_classes
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from kdseg.data.loader import Batch
+    from kdseg.data.samples import ClassTable, Sample
+    from kdseg.engine.check import Checked
+    from kdseg.engine.participants import Participant
+    from kdseg.engine.plan import Plan
+    from kdseg.engine.processes import Processes
+    from kdseg.engine.recorder import Recorder
+    from kdseg.engine.step import Stepper, StepReport
+    from kdseg.hooks import Hooks
+    from kdseg.recipe.schema import Recipe
+
+READ_EVERY = 10
+"""Steps between two reads of values off a GPU: each read makes it wait."""
+CHECKPOINTS = "checkpoints"
+
+
+@define(kw_only=True, eq=False)
+class Run:
+    """A run under way. Callbacks see it as `kdseg.RunView`."""
+
+    checked: Checked
+    folder: Path
+    processes: Processes
+    stepper: Stepper
+    recorder: Recorder
+    hooks: Mapping[str, Hooks]
+    """The recipe's callbacks."""
+    watchers: Sequence[Hooks]
+    """What shows progress: no part of the recipe, with no state to keep."""
+    cards: Mapping[str, dict[str, Any]]
+    """What the model folder of each learner and shadow says of its network."""
+    step: int = 0
+    values: dict[str, float] = field(factory=dict)
+    scores: dict[str, dict[str, Any]] = field(factory=dict)
+    """The last scores of each participant."""
+    best: dict[str, dict[str, float]] = field(factory=dict)
+    """The step and the metric of each learner's best evaluation."""
+    batch: Batch | None = None
+    stop_reason: str | None = None
+    _unread: list[tuple[dict[str, Any], StepReport]] = field(factory=list)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.checked.loaded.recipe
+
+    @property
+    def plan(self) -> Plan:
+        """What the run does, step by step."""
+        return self.checked.plan
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.plan.total_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last step, from 0."""
+        return self.plan.epoch(max(self.step - 1, 0))
+
+    @property
+    def participants(self) -> Mapping[str, nn.Module]:
+        """The networks by name."""
+        return {name: participant.module for name, participant in self.stepper.participants.items()}
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes."""
+        return self.checked.classes
+
+    @property
+    def pictures(self) -> Path:
+        """The folder for pictures, made when first asked for."""
+        folder = self.folder / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes.is_main
+
+    def record(self, name: str, value: float) -> None:
+        """Write a callback's number."""
+        self.values[name] = value
+        self.recorder.write("callback", self.step, {name: value})
+
+    @torch.no_grad()
+    def predict(self, participant: str, images: Tensor) -> Tensor:
+        """Give a participant's logits for uint8 images N×H×W×3."""
+        network = self.stepper.participants[participant]
+        network.set_training(False)
+        with self.processes.autocast():
+            return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
+
+    def keep_models(self, folder: Path) -> None:
+        """Write every learner and shadow, ready to use, below `folder`."""
+        if self.is_main:
+            for name in self.cards:
+                self._save_model(name, folder / name, "best")
+
+    def save_comparison(self, path: Path, images: int) -> None:
+        """Save some validation images with their truth and each participant's prediction."""
+        if not self.is_main:
+            return
+        shown = min(images, len(self.checked.val))
+        chosen = [self.checked.val[index * len(self.checked.val) // shown] for index in range(shown)]
+        metric = self.recipe.evaluate.metric
+        masks = {
+            f"{name}  {metric} {self.scores[name][metric]:.3f}": [self._mask(name, sample) for sample in chosen]
+            for name in self.participants
+        }
+        write_image(path, comparison(chosen, masks, self.classes.colours))
+
+    def stop(self, reason: str) -> None:
+        """End the run after this event, as finished."""
+        self.stop_reason = reason
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Tell every callback of an event, in the recipe's order."""
+        for hooks in (*self.watchers, *self.hooks.values()):
+            getattr(hooks, event)(self, *args)
+
+    def due(self, every: int, unit: str) -> bool:
+        """Whether something that happens every so often happens after the step just taken; always after the last."""
+        period = every * (self.plan.steps_per_epoch if unit == "epoch" else 1)
+        return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
+
+    def note(self, report: StepReport, seconds: float) -> None:
+        """Write a step's values, at once on a CPU, a few steps late on a GPU."""
+        step = self.step - 1
+        known = {
+            "epoch": self.plan.epoch(step),
+            "turn": self.plan.turn(step),
+            "seconds": round(seconds, 6),
+            **{f"weight/{term.name}": term.weight for term in report.active},
+            **{f"lr/{name}": rate for name, rate in report.learning_rates.items()},
+        }
+        self._unread.append((known, report))
+        if self.processes.device.type == "cpu" or len(self._unread) >= READ_EVERY:
+            self.read_values()
+
+    def read_values(self) -> None:
+        """Bring the values of the last steps to the file.
+
+        Raises:
+            KdsegError: where a loss is no longer a number.
+        """
+        unread, self._unread = self._unread, []
+        for age, (known, report) in enumerate(unread, start=1 - len(unread)):
+            values = {f"loss/{name}": value.item() for name, value in report.values.items()}
+            values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
+            self.values.update(values)
+            self.values.update({name: value for name, value in known.items() if name.startswith(("weight/", "lr/"))})
+            self.recorder.write("step", self.step + age, known | values)
+            lost = [name for name, value in values.items() if not math.isfinite(value)]
+            if lost:
+                raise KdsegError(
+                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning "
+                    "rate, `clip`, or a longer warmup of the schedule may mend it; the run keeps all up to its last "
+                    f"checkpoint: {display_path(self.folder)}"
+                )
+
+    def evaluate(self) -> None:
+        """Score the participants on the validation split, and keep each learner's best weights."""
+        spec, participants = self.recipe.evaluate, self.stepper.participants
+        judged = {
+            name: participant
+            for name, participant in participants.items()
+            if not (isinstance(participant.spec, Frozen) and name in self.scores)
+        }
+        self.scores |= evaluate(
+            judged,
+            self.checked.val,
+            classes=self.classes.names,
+            processes=self.processes,
+            normalise=self.stepper.normalise,
+            batch_size=spec.batch_size or self.recipe.train.batch_size,
+            workers=self.recipe.train.workers,
+        )
+        found = {f"val/{name}/{key}": value for name in judged for key, value in self.scores[name].items()}
+        self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
+        self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
+        for name in self.cards:
+            value = self.scores[name][spec.metric]
+            if name not in self.best or value > self.best[name]["value"]:
+                self.best[name] = {"step": self.step, "value": value}
+                if self.is_main:
+                    self._save_model(name, self.folder / MODELS / name, "best")
+
+    def checkpoint(self, keep: int) -> None:
+        """Write all that a resumed run needs."""
+        if self.is_main:
+            state = {
+                "metrics_position": self.recorder.position(),
+                "scores": self.scores,
+                "best": self.best,
+                "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
+            }
+            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state, keep)
+            for name in self.cards:
+                self._save_model(name, self.folder / MODELS / name, "last")
+        self.processes.wait()
+
+    def parts(self) -> Checkpointed:
+        """Give what a checkpoint holds."""
+        return Checkpointed(
+            networks={name: self.stepper.participants[name].module for name in self.cards},
+            learners=self.stepper.learners,
+            losses={name: term.module for name, term in self.stepper.terms.items()},
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
+        self.step = state["step"]
+        self.scores, self.best = state["scores"], state["best"]
+        self.recorder.rewind(state["metrics_position"])
+        for label, hooks in self.hooks.items():
+            hooks.load_state_dict(state["hooks"][label])
+
+    def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
+        logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
+        mask: npt.NDArray[np.uint8] = predicted_classes(logits)[0].cpu().numpy()
+        return mask
+
+    def _save_model(self, name: str, folder: Path, which: str) -> None:
+        participant: Participant = self.stepper.participants[name]
+        plugin = self.checked.loaded.plugins.registry.entry_of(type(participant.backbone)).path
+        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)}, plugin)
+        save_weights(participant.module, folder / f"{which}.safetensors")

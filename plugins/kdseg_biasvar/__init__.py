@@ -1,0 +1,19 @@
+"""How much of a network's error is bias, and how much is chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdseg.hookspecs import hookimpl
+from kdseg_biasvar.components import BiasVariance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kdseg.components import Diagnostic
+
+
+@hookimpl
+def kdseg_diagnostics() -> Iterable[type[Diagnostic]]:
+    """Hand over the diagnostics."""
+    return [BiasVariance]

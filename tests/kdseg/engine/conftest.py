@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from attrs import frozen
+from safetensors.torch import load_file
+
+from kdseg.components import BackboneContext, ClassShares, DatasetContext, LossContext
+from kdseg.data.streams import numpy_generator, stream
+from kdseg.engine.run import Finished, run_recipe
+from kdseg.hooks import Hooks
+from kdseg.recipe.load import LoadedRecipe, load_recipe
+
+HERE = Path(__file__).parent
+PLUGINS = ("parts.py", "part_losses.py")
+BASE = f"""
+plugins = {list(PLUGINS)}
+seed = 3
+train = {{ steps = 8, batch_size = 4, workers = 0 }}
+data = {{ dataset = "squares" }}
+evaluate = {{ every = 1000, unit = "step" }}
+checkpoint = {{ every = 1000, unit = "step" }}
+output = {{ folder = "runs" }}
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and a child by fork could not use them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the plugin files and the recipe that the tests' recipes extend."""
+    for name in PLUGINS:
+        shutil.copy(HERE / name, tmp_path)
+    (tmp_path / "base.toml").write_text(BASE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def load(folder: Path) -> Callable[..., LoadedRecipe]:
+    """Write what a recipe says beyond the base, and load it."""
+
+    def load(text: str, *settings: str, name: str = "recipe") -> LoadedRecipe:
+        path = folder / f"{name}.toml"
+        path.write_text(f'extends = "base.toml"\n{text}', encoding="utf-8")
+        return load_recipe(path, settings)
+
+    return load
+
+
+@pytest.fixture
+def train(load: Callable[..., LoadedRecipe]) -> Callable[..., Finished]:
+    """Run a recipe to its end in this process, watched by a `Hooks` where one is given."""
+
+    def train(text: str, *settings: str, watcher: Hooks | None = None, name: str = "recipe") -> Finished:
+        return run_recipe(load(text, *settings, name=name), console=None if watcher is None else lambda: watcher)
+
+    return train
+
+
+def weights_of(run: Finished | Path, name: str, which: str = "last") -> dict[str, torch.Tensor]:
+    """Give the weights that a run left of a participant."""
+    folder = run.folder if isinstance(run, Finished) else run
+    return load_file(folder / "models" / name / f"{which}.safetensors")
+
+
+@pytest.fixture
+def weights() -> Callable[..., dict[str, torch.Tensor]]:
+    return weights_of
+
+
+@pytest.fixture
+def in_child() -> Callable[[Callable[[], object]], int]:
+    """Call a function in a forked process, and give how that ended: its status, or minus the signal."""
+
+    def in_child(function: Callable[[], object]) -> int:
+        child = multiprocessing.get_context("fork").Process(target=function)
+        child.start()
+        child.join(120)
+        assert child.exitcode is not None, "the child hangs"
+        return child.exitcode
+
+    return in_child
+
+
+@frozen
+class ByHand:
+    """What a loop written by hand starts from: the recipe's first weights and batches, by the documented streams."""
+
+    loaded: LoadedRecipe
+
+    def network(self, name: str) -> torch.nn.Module:
+        """A participant's network in float64, with the weights that its seed gives."""
+        torch.manual_seed(stream(self.loaded.recipe.seed, "weights", name))
+        return self.loaded.recipe.models[name].backbone.build(BackboneContext(in_channels=3, num_classes=3)).double()
+
+    def loss(self, name: str, channels: int) -> torch.nn.Module:
+        """A term's loss in float64, with the weights that its seed gives."""
+        even = ClassShares(pixels=(1, 1, 1), pixels_where_present=(1, 1, 1), images=(1, 1, 1))
+        taps = {"encoder.1": (channels, 32, 32)}
+        ctx = LossContext(num_classes=3, class_shares=lambda: even, learner_taps=taps, source_taps=taps)
+        torch.manual_seed(stream(self.loaded.recipe.seed, "loss-weights", name))
+        return self.loaded.recipe.terms[name].loss.build(ctx).double()
+
+    def batches(self, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images N×3×H×W, normalised, in float64, and targets N×H×W, step by step."""
+        recipe = self.loaded.recipe
+        samples = recipe.data.train.build(DatasetContext(split="train", seed=recipe.seed))
+        size = recipe.train.batch_size
+        mean, std = (np.array(values, np.float32) for values in (recipe.data.mean, recipe.data.std))
+        for step in range(steps):
+            epoch, number = divmod(step, len(samples) // size)
+            order = numpy_generator(recipe.seed, "order", epoch).permutation(len(samples))
+            batch = [samples[int(index)] for index in order[number * size : (number + 1) * size]]
+            images = np.stack([(sample.image.astype(np.float32) / np.float32(255) - mean) / std for sample in batch])
+            target = np.stack([sample.mask for sample in batch])
+            yield torch.from_numpy(images).permute(0, 3, 1, 2).double(), torch.from_numpy(target).long()
+
+
+@pytest.fixture
+def by_hand() -> type[ByHand]:
+    return ByHand
+
+
+@pytest.fixture
+def assert_same() -> Callable[..., None]:
+    """Hold weights by name against others; to the bit unless a tolerance is given."""
+
+    def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
+        assert found.keys() == wanted.keys()
+        for name in wanted:
+            torch.testing.assert_close(
+                found[name], wanted[name], rtol=tolerance, atol=tolerance, equal_nan=True, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+    return assert_same
+
+
+@pytest.fixture
+def python() -> str:
+    return sys.executable
+
+
+@pytest.fixture
+def lines() -> Callable[..., list[dict[str, Any]]]:
+    """Give the lines of a run's metrics file, of one kind where one is named."""
+
+    def lines(run: Finished | Path, kind: str | None = None) -> list[dict[str, Any]]:
+        folder = run.folder if isinstance(run, Finished) else run
+        every = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        return [line for line in every if kind in (None, line["kind"])]
+
+    return lines

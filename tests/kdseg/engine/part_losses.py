@@ -1,0 +1,136 @@
+"""A plugin file for the tests of the engine: losses, each with what some test needs to tell a fault."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from attrs import frozen
+from torch import nn
+
+from kdseg import Loss, LossModule, PixelLoss, hookimpl
+
+
+class FeatureMimicModule(LossModule):
+    """The sum over images of the mean squared distance, the learner's features projected to the source's."""
+
+    def __init__(self, learner, source):
+        super().__init__()
+        self.projector = nn.Sequential(nn.Conv2d(learner, source, 1), nn.BatchNorm2d(source))
+
+    def count(self, target):
+        return torch.tensor(len(target))
+
+    def forward(self, learner, source, target, call):
+        found = self.projector(learner.taps["encoder.1"])
+        return (found - source.taps["encoder.1"]).square().mean(dim=(1, 2, 3)).sum()
+
+
+@frozen(kw_only=True)
+class FeatureMimic(Loss):
+    """Features of the encoder, through a projector that learns and keeps running statistics."""
+
+    name: ClassVar[str] = "feature_mimic"
+    role: ClassVar[Literal["distillation"]] = "distillation"
+    per: ClassVar[Literal["image"]] = "image"
+
+    def build(self, ctx):
+        return FeatureMimicModule(ctx.learner_taps["encoder.1"][0], ctx.source_taps["encoder.1"][0])
+
+    def taps(self, learner, source):
+        return ("encoder.1",), ("encoder.1",)
+
+
+class SmallFeaturesModule(LossModule):
+    def count(self, target):
+        return torch.tensor(len(target))
+
+    def forward(self, learner, source, target, call):
+        return learner.taps["encoder.1"].square().mean(dim=(1, 2, 3)).sum()
+
+
+@frozen(kw_only=True)
+class SmallFeatures(Loss):
+    """A penalty on the encoder alone: no gradient reaches decoder and head."""
+
+    name: ClassVar[str] = "small_features"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+    per: ClassVar[Literal["image"]] = "image"
+
+    def build(self, ctx):
+        return SmallFeaturesModule()
+
+    def taps(self, learner, source):
+        return ("encoder.1",), ()
+
+
+class EdgeModule(LossModule):
+    def count(self, target):
+        return torch.tensor(len(target))
+
+    def forward(self, learner, source, target, call):
+        return learner.heads["edge"].square().mean(dim=(1, 2, 3)).sum()
+
+
+@frozen(kw_only=True)
+class Edge(Loss):
+    """A penalty on the second head, which reads neither logits nor taps."""
+
+    name: ClassVar[str] = "edge"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+    per: ClassVar[Literal["image"]] = "image"
+
+    def build(self, ctx):
+        return EdgeModule()
+
+
+class MarginModule(LossModule):
+    """A mean over the micro-batch: the squared mean of the logits."""
+
+    def forward(self, learner, source, target, call):
+        return learner.logits.mean().square()
+
+
+@frozen(kw_only=True)
+class Margin(Loss):
+    """A loss per batch."""
+
+    name: ClassVar[str] = "margin"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+    per: ClassVar[Literal["batch"]] = "batch"
+
+    def build(self, ctx):
+        return MarginModule()
+
+
+class LearnedScaleModule(PixelLoss):
+    """Cross-entropy of noisy logits times a learned scale; remembers how often and on what it was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("mean", torch.zeros(()))
+
+    def pixel_map(self, learner, source, target, call):
+        self.calls += 1
+        self.mean.lerp_(learner.detach().mean().to(self.mean), 0.1)
+        noise = torch.randn(learner.shape, generator=call.generator, device=learner.device)
+        return F.cross_entropy(self.scale * learner + 0.1 * noise + self.mean.detach(), target, reduction="none")
+
+
+@frozen(kw_only=True)
+class LearnedScale(Loss):
+    """A loss with a weight, buffers and random numbers of its own."""
+
+    name: ClassVar[str] = "learned_scale"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+
+    def build(self, ctx):
+        return LearnedScaleModule()
+
+
+@hookimpl
+def kdseg_losses():
+    return [FeatureMimic, SmallFeatures, Edge, Margin, LearnedScale]

@@ -1,0 +1,187 @@
+"""A plugin file for the tests of the engine: data, a network and callbacks, small enough to train in no time."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from attrs import frozen
+from torch import nn
+
+from kdseg import (
+    Backbone,
+    Callback,
+    ClassTable,
+    Dataset,
+    Hooks,
+    Sample,
+    hookimpl,
+)
+
+
+@frozen
+class SquareSamples:
+    """Coloured squares on noise. Sample i ignores i % 5 quarters of its pixels, so some are ignored wholly."""
+
+    count: int
+    first: int
+    ignoring: bool
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        numbers = np.random.default_rng(self.first + index)
+        mask = numbers.integers(0, 3, (4, 4)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+        noise = numbers.integers(0, 60, (*mask.shape, 3))
+        image = (np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200)])[mask] // 2 + noise).astype(np.uint8)
+        if self.ignoring:
+            mask.reshape(-1)[: mask.size * (index % 5) // 4] = 255
+        return Sample(image=image, mask=mask, id=str(index))
+
+
+@frozen(kw_only=True)
+class Squares(Dataset):
+    """Coloured squares of three classes, 32x32."""
+
+    name: ClassVar[str] = "squares"
+    images: Annotated[int, "how many in each split"] = 16
+    ignoring: Annotated[bool, "ignore pixels, unevenly spread over the images"] = True
+
+    def build(self, ctx):
+        return SquareSamples(self.images, 0 if ctx.split == "train" else 1000, self.ignoring)
+
+    def class_table(self):
+        return ClassTable(names=("red", "green", "blue"), colours=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+
+
+class TinyNetwork(nn.Module):
+    """An encoder, a decoder at half its resolution, and a head for each output."""
+
+    def __init__(self, options, classes):
+        super().__init__()
+        width = options.width
+        norm = nn.BatchNorm2d if options.norm == "batch" else lambda channels: nn.GroupNorm(2, channels)
+        self.encoder = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), norm(width), nn.ReLU())
+        self.decoder = nn.Sequential(nn.Conv2d(width, 2 * width, 3, 2, padding=1), norm(2 * width), nn.ReLU())
+        self.dropout = nn.Dropout2d(options.dropout)
+        self.head = nn.Conv2d(2 * width, classes, 1)
+        self.edge = nn.Conv2d(2 * width, 1, 1) if options.edge else None
+
+    def forward(self, images):
+        cells = self.dropout(self.decoder(self.encoder(images)))
+        logits = F.interpolate(self.head(cells), images.shape[-2:])
+        return logits if self.edge is None else {"logits": logits, "edge": self.edge(cells)}
+
+
+@frozen(kw_only=True)
+class Tiny(Backbone):
+    """A network of some hundred weights."""
+
+    name: ClassVar[str] = "tiny"
+    width: Annotated[int, "channels of the encoder"] = 4
+    norm: Annotated[Literal["batch", "group"], "normalisation"] = "group"
+    dropout: Annotated[float, "chance that a channel before the head is dropped"] = 0.0
+    edge: Annotated[bool, "give a second head"] = False
+
+    def build(self, ctx):
+        return TinyNetwork(self, ctx.num_classes)
+
+    def taps(self, module):
+        return {"encoder.1": module.encoder, "decoder.1": module.decoder}
+
+
+class Float64(Hooks):
+    """Lets a run calculate in float64, so that rounding hides nothing."""
+
+    def on_run_start(self, run):
+        for module in (*run.participants.values(), *(term.module for term in run.stepper.terms.values())):
+            module.double()
+        single = run.stepper.normalise
+        run.stepper.normalise = lambda images: single(images).double()
+
+
+@frozen(kw_only=True)
+class InFloat64(Callback):
+    """Makes the run's arithmetic float64."""
+
+    name: ClassVar[str] = "float64"
+
+    def build(self, ctx):
+        return Float64()
+
+
+class WriteWitness(Hooks):
+    """Writes what each process ends with: networks, losses, and the logits of fixed images."""
+
+    def on_run_end(self, run):
+        images = torch.arange(2 * 40 * 48 * 3).remainder(251).to(torch.uint8).view(2, 40, 48, 3)
+        witness = {
+            "participants": {name: module.state_dict() for name, module in run.participants.items()},
+            "losses": {name: term.module.state_dict() for name, term in run.stepper.terms.items()},
+            "logits": {name: run.predict(name, images) for name in run.participants},
+            "images": images,
+        }
+        torch.save(witness, run.folder / f"witness-{os.environ.get('RANK', '0')}.pt")
+
+
+@frozen(kw_only=True)
+class Witness(Callback):
+    """Writes what each process ends with."""
+
+    name: ClassVar[str] = "witness"
+
+    def build(self, ctx):
+        return WriteWitness()
+
+
+class WriteDiary(Hooks):
+    """Counts and writes what it sees, as a callback with state does."""
+
+    def __init__(self):
+        self._seen = []
+
+    def on_epoch_start(self, run):
+        self._seen.append(f"epoch {run.epoch}")
+
+    def on_step_end(self, run):
+        self._seen = [*self._seen[-20:], json.dumps(dict(run.values))]
+        run.record("diary/length", float(len("".join(self._seen))))
+
+    def on_evaluation_end(self, run):
+        self._seen.append("evaluation")
+
+    def state_dict(self):
+        return {"seen": self._seen}
+
+    def load_state_dict(self, state):
+        self._seen = state["seen"]
+
+
+@frozen(kw_only=True)
+class Diary(Callback):
+    """Keeps a diary of all values."""
+
+    name: ClassVar[str] = "diary"
+
+    def build(self, ctx):
+        return WriteDiary()
+
+
+@hookimpl
+def kdseg_backbones():
+    return [Tiny]
+
+
+@hookimpl
+def kdseg_datasets():
+    return [Squares]
+
+
+@hookimpl
+def kdseg_callbacks():
+    return [InFloat64, Witness, Diary]
