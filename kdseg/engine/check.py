@@ -193,7 +193,9 @@ class _Check:
             self.problem("output.folder", f"{existing} cannot be written to; name a folder that can")
 
     def problem(self, key: str, message: str) -> None:
-        self.problems.append(self.loaded.problem(key, message))
+        problem = self.loaded.problem(key, message)
+        if problem not in self.problems:  # a folder that lacks both splits is told once
+            self.problems.append(problem)
 
     @contextmanager
     def placed(self, key: str) -> Iterator[None]:

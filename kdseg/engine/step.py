@@ -140,8 +140,13 @@ class Stepper:
                 squares[term.name] += _squared_gradient(weighted, learner, loss.learner_taps)
             values[term.name] += value.detach()
             objectives[term.learner] = objectives.get(term.learner, 0) + weighted
-        scaled = [self.learners[name].scaler.scale(objective) for name, objective in objectives.items()]
-        torch.autograd.backward([objective for objective in scaled if objective.requires_grad])
+        scaled = [
+            self.learners[name].scaler.scale(objective)
+            for name, objective in objectives.items()
+            if objective.requires_grad
+        ]
+        if scaled:
+            torch.autograd.backward(scaled)
 
     def _learn(self, name: str, step: int, index: int, batch: DeviceBatch) -> Prediction:
         participant = self.participants[name]

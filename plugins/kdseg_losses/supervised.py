@@ -36,7 +36,7 @@ class CrossEntropyLoss(PixelLoss):
         if self.weights is None:
             return super().count(target)
         ignored = target == IGNORE_INDEX
-        return self.weights[target.masked_fill(ignored, 0).long()].masked_fill(ignored, 0).sum()
+        return self.weights[target.masked_fill(ignored, 0).long()].masked_fill(ignored, 0).sum(dtype=torch.float64)
 
     def pixel_map(self, learner: Tensor, source: Tensor | None, target: Tensor, call: LossCall) -> Tensor:  # noqa: ARG002
         """Give the cross-entropy of each pixel."""

@@ -85,7 +85,7 @@ def test_parameters_and_work_are_as_counted_by_hand(
     assert round(counted[1] / 1e9, 2) == gmac
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     height=st.integers(32, 97),
     width=st.integers(32, 97),
