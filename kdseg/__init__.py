@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         LossContext,
     )
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
+    from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.models import load
     from kdseg.errors import KdsegError
     from kdseg.hooks import Hooks, RunView
@@ -32,6 +33,7 @@ _HOMES = {
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext",
     ),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
+    "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.models": ("load",),
     "kdseg.errors": ("KdsegError",),
     "kdseg.hooks": ("Hooks", "RunView"),
@@ -42,6 +44,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "IGNORE_INDEX",
+    "Accumulator",
     "Backbone",
     "BackboneContext",
     "Callback",
@@ -52,6 +55,7 @@ __all__ = [
     "DatasetContext",
     "Diagnostic",
     "DiagnosticContext",
+    "Findings",
     "Hooks",
     "KdsegError",
     "Loss",

@@ -94,11 +94,9 @@ def term_taps(term: TermSpec, participants: Mapping[str, Participant]) -> TermTa
             try:
                 resolve_tap(participant.backbone, participant.module, tap)
             except KeyError as error:
-                names = error.args[0]
-                raise KdsegError(
-                    f"{participant.name} has no tap {tap!r}{did_you_mean(tap, names)} "
-                    f"Its stages: {', '.join(_stages(participant)) or 'none; use dotted submodule paths'}"
-                ) from None
+                offered = ", ".join(_stages(participant)) or "no stages, but any dotted submodule path"
+                hint = did_you_mean(tap, error.args[0]) or f"; it has {offered}"
+                raise KdsegError(f"{participant.name} has no tap {tap!r}{hint}") from None
     return wanted
 
 

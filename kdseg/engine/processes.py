@@ -94,7 +94,7 @@ class Processes:
         if self.world == 1:
             return
         for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket]).to(self.device)
             total = self.accelerator.reduce(flat, reduction="sum")
             for tensor, part in zip(bucket, total.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))

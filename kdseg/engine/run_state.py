@@ -205,15 +205,20 @@ class Run:
             batch_size=spec.batch_size or self.recipe.train.batch_size,
             workers=self.recipe.train.workers,
         )
-        found = {f"val/{name}/{key}": value for name in judged for key, value in self.scores[name].items()}
-        self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
+        found = self._publish({name: self.scores[name] for name in judged})
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
         for name in self.cards:
             value = self.scores[name][spec.metric]
-            if name not in self.best or value > self.best[name]["value"]:
+            if name not in self.best or not value <= self.best[name]["value"]:
                 self.best[name] = {"step": self.step, "value": value}
                 if self.is_main:
                     self._save_model(name, self.folder / MODELS / name, "best")
+
+    def _publish(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Put scores among the values that callbacks read, and give all of them by name."""
+        found = {f"val/{name}/{key}": value for name, those in scores.items() for key, value in those.items()}
+        self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
+        return found
 
     def checkpoint(self, keep: int) -> None:
         """Write all that a resumed run needs."""
@@ -241,6 +246,7 @@ class Run:
         """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
         self.step = state["step"]
         self.scores, self.best = state["scores"], state["best"]
+        self._publish(self.scores)
         self.recorder.rewind(state["metrics_position"])
         for label, hooks in self.hooks.items():
             hooks.load_state_dict(state["hooks"][label])

@@ -198,9 +198,11 @@ def _detached(prediction: Prediction) -> Prediction:
 
 
 def _squared_gradient(weighted: Tensor, prediction: Prediction, taps: Sequence[str]) -> Tensor:
-    """The squared norm of a term's gradient at the logits and at the taps that it reads."""
-    if not weighted.requires_grad:
+    """The squared norm of a term's gradient at the logits, at further heads, and at the taps that it reads."""
+    outputs = [prediction.logits, *prediction.heads.values(), *(prediction.taps[tap] for tap in taps)]
+    at = [output for output in outputs if output.requires_grad]
+    if not at or not weighted.requires_grad:
         return torch.zeros_like(weighted)
-    at = [prediction.logits, *(prediction.taps[tap] for tap in taps)]
     gradients = torch.autograd.grad(weighted, at, retain_graph=True, allow_unused=True)
-    return torch.stack([gradient.float().square().sum() for gradient in gradients if gradient is not None]).sum()
+    squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
+    return torch.stack(squares).sum() if squares else torch.zeros_like(weighted)

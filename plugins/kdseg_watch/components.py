@@ -39,7 +39,9 @@ class EarlyStopping(Callback):
     name: ClassVar[str] = "early_stopping"
     participant: Annotated[str, "whose score decides"] = "student"
     patience: Annotated[int, "evaluations without a rise before the run ends"] = field(default=5, validator=ge(1))
-    min_rise: Annotated[float, "a score must exceed the best by more than this to be a rise"] = field(default=0.0, validator=ge(0))
+    min_rise: Annotated[float, "a score must exceed the best by more than this to be a rise"] = field(
+        default=0.0, validator=ge(0)
+    )
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""

@@ -30,10 +30,8 @@ def require_participant(run: RunView, label: str, participant: str) -> None:
     """Refuse a name that no participant has.
 
     Raises:
-        KdsegError: with the key of the recipe's callback `label` and the nearest name.
+        KdsegError: with the key of the recipe's callback `label` and the nearest name, or all where none is near.
     """
     if participant not in run.participants:
-        raise KdsegError(
-            f"callbacks.{label}.participant: {participant!r} is no participant"
-            f"{did_you_mean(participant, run.participants)}; this run has {', '.join(run.participants)}"
-        )
+        hint = did_you_mean(participant, run.participants) or f"; there are {', '.join(run.participants)}"
+        raise KdsegError(f"callbacks.{label}.participant: {participant!r} is no participant{hint}")

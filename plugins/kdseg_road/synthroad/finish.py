@@ -31,11 +31,11 @@ _LABELS = {
     "road": ROAD, "sidewalk": SIDEWALK, "building": BUILDING, "wall": WALL, "fence": FENCE,
     "vegetation": VEGETATION, "terrain": TERRAIN, "sky": SKY, "truck": 14, "bus": 15, "person":11, "rider":12
 }  # fmt: skip
-_REEDS = _amplitudes(others=0.0, terrain=0.35, fence=0.2, truck=0.15)
-_COURSES = _amplitudes(others=0.0, wall=0.25, bus=0.15)
+_REEDS = _amplitudes(others=0.0, terrain=0.5, fence=0.2, truck=0.2)
+_COURSES = _amplitudes(others=0.0, wall=0.4, bus=0.2)
 _CLOUDS = _amplitudes(others=0.06, sky=0.08, vegetation=0.16, terrain=0.10)
 _CLUMPS = _amplitudes(others=0.03, sky=0.0, vegetation=0.45, terrain=0.06, building=0.03, wall=0.05)
-_GRAIN = _amplitudes(others=0.03, sky=0.01, vegetation=0.25, terrain=0.3, road=0.04, sidewalk=0.04, wall=0.10)
+_GRAIN = _amplitudes(others=0.03, sky=0.01, vegetation=0.25, terrain=0.3, road=0.02, sidewalk=0.35, wall=0.10)
 
 
 def add_bonnet(view: View, dice: Dice) -> None:

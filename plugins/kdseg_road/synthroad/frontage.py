@@ -62,12 +62,12 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
     x = side.front + side.sign * set_back
     height = dice.between(4.5, 15)
     plaster = mix(dice, _MASONRY)
-    glass = mix(dice, (GLASS, GLASS, DARK, GREYS[4]))
+    glass = mix(dice, (GLASS, DARK))
     # the gable towards the camera
     view.panel((x, 0, near), (side.sign * 9, 0, 0), (0, height, 0), _WHOLE, shade(plaster, dice.between(0.6, 0.9)), BUILDING)
     view.panel((x, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, plaster, BUILDING)
-    storeys = np.arange(1.1, height - 1.2, dice.between(2.6, 3.2))
-    pitch, wide, tall = dice.between(1.7, 2.8), dice.between(0.45, 0.65), dice.between(1.2, 1.7)
+    storeys = np.arange(1.1, height - 1.2, dice.between(1.4, 1.7))
+    pitch, wide, tall = dice.between(1.0, 1.4), dice.between(0.45, 0.6), dice.between(0.7, 0.9)
     first = max(near, 3.0)
     for start, end, corner, along in (
         (first + 0.4, far - 0.8, (x, 0.0, 0.0), (0.0, 0.0, 1.0)),
@@ -88,9 +88,9 @@ def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> Non
     stone = mix(dice, _MASONRY)
     view.panel((side.front, 0, near), (side.sign * 0.5, 0, 0), (0, height, 0), _WHOLE, shade(stone, 0.75), WALL)
     view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, stone, WALL)
-    courses = np.arange(0.35, height - 0.1, dice.between(0.4, 0.55))
-    rects = np.stack([np.zeros_like(courses), courses, np.ones_like(courses), courses + 0.1], axis=-1)
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, 1, 0), rects, shade(stone, 0.7), WALL)
+    courses = np.arange(0.35, height - 0.1, dice.between(0.3, 0.36))
+    rects = np.stack([np.zeros_like(courses), courses, np.ones_like(courses), courses + 0.13], axis=-1)
+    view.panel((side.front, 0, near), (0, 0, far - near), (0, 1, 0), rects, shade(stone, 0.5), WALL)
     view.panel(
         (side.front, height, near), (0, 0, far - near), (0, 1, 0), np.array(((0, 0, 1, 0.18),)), shade(stone, 1.2), WALL
     )
@@ -100,8 +100,8 @@ def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> No
     """Pickets between two rails, dark behind."""
     height = dice.between(1.6, 2.6)
     wood = mix(dice, _MASONRY)
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, shade(wood, 0.5), FENCE)
-    pitch = dice.between(0.4, 0.6)
+    view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, shade(wood, 0.35), FENCE)
+    pitch = dice.between(0.25, 0.35)
     s = np.arange(max(near, 2.0), far, pitch * (1 + near / 20))
     rects = np.stack([s, np.zeros_like(s), s + 0.5 * pitch * (1 + near / 20), np.full_like(s, height)], axis=-1)
     view.panel((side.front, 0, 0), (0, 0, 1), (0, 1, 0), rects, wood, FENCE)

@@ -147,7 +147,7 @@ def _truck(view: View, dice: Dice, *, body: Body) -> None:
     body.block(view, 0.5, 1.0, DARK)
     near, side = body.block(view, 1.0, height, colour)
     body.patch(view, near, np.array(((0.48, 0.02, 0.52, 0.98), (0.0, 0.0, 1.0, 0.05))), shade(colour, 0.6))
-    ribs = np.arange(0.1, 0.7, 0.12)
+    ribs = np.arange(0.05, 0.75, 0.07)
     rects = np.stack([ribs, np.zeros_like(ribs), ribs + 0.03, np.ones_like(ribs)], axis=-1)
     flank = side if body.end else near
     body.patch(view, flank, rects, shade(colour, 0.55))

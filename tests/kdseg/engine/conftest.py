@@ -110,11 +110,11 @@ class ByHand:
         torch.manual_seed(stream(self.loaded.recipe.seed, "weights", name))
         return self.loaded.recipe.models[name].backbone.build(BackboneContext(in_channels=3, num_classes=3)).double()
 
-    def loss(self, name: str, channels: int) -> torch.nn.Module:
-        """A term's loss in float64, with the weights that its seed gives."""
+    def loss(self, name: str, learner: int, source: int) -> torch.nn.Module:
+        """A term's loss in float64, for encoders of so many channels, with the weights that its seed gives."""
         even = ClassShares(pixels=(1, 1, 1), pixels_where_present=(1, 1, 1), images=(1, 1, 1))
-        taps = {"encoder.1": (channels, 32, 32)}
-        ctx = LossContext(num_classes=3, class_shares=lambda: even, learner_taps=taps, source_taps=taps)
+        taps = [{"encoder.1": (channels, 32, 32)} for channels in (learner, source)]
+        ctx = LossContext(num_classes=3, class_shares=lambda: even, learner_taps=taps[0], source_taps=taps[1])
         torch.manual_seed(stream(self.loaded.recipe.seed, "loss-weights", name))
         return self.loaded.recipe.terms[name].loss.build(ctx).double()
 

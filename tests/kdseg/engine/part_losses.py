@@ -17,7 +17,7 @@ class FeatureMimicModule(LossModule):
 
     def __init__(self, learner, source):
         super().__init__()
-        self.projector = nn.Sequential(nn.Conv2d(learner, source, 1), nn.BatchNorm2d(source))
+        self.projector = nn.Sequential(nn.Conv2d(learner, source, 1, bias=False), nn.BatchNorm2d(source))
 
     def count(self, target):
         return torch.tensor(len(target))

@@ -66,8 +66,12 @@ class TinyNetwork(nn.Module):
         super().__init__()
         width = options.width
         norm = nn.BatchNorm2d if options.norm == "batch" else lambda channels: nn.GroupNorm(2, channels)
-        self.encoder = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), norm(width), nn.ReLU())
-        self.decoder = nn.Sequential(nn.Conv2d(width, 2 * width, 3, 2, padding=1), norm(2 * width), nn.ReLU())
+        # No bias before batch normalisation: its gradient is 0 but for rounding, which AdamW would make visible.
+        bias = options.norm != "batch"
+        self.encoder = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=bias), norm(width), nn.ReLU())
+        self.decoder = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias), norm(2 * width), nn.ReLU()
+        )
         self.dropout = nn.Dropout2d(options.dropout)
         self.head = nn.Conv2d(2 * width, classes, 1)
         self.edge = nn.Conv2d(2 * width, 1, 1) if options.edge else None

@@ -71,7 +71,9 @@ class FakeRun:
 
     def kept(self, label: str = "mine") -> dict[str, str]:
         """Give the folders on the disk, each with the step whose models it holds."""
-        return {path.name: (path / "student" / "step").read_text() for path in (self.folder / f"models-{label}").glob("*")}
+        return {
+            path.name: (path / "student" / "step").read_text() for path in (self.folder / f"models-{label}").glob("*")
+        }
 
 
 def built(callback: Callback, metric: str = "miou") -> Hooks:
@@ -230,13 +232,15 @@ def test_the_score_is_the_recipes_metric_of_the_participant(tmp_path: Path, call
 
 
 @pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
-def test_an_unknown_participant_is_told_before_the_first_step(tmp_path: Path, callback: type[Callback]) -> None:
+@pytest.mark.parametrize(
+    ("participant", "hint"), [("studnet", "did you mean 'student'?"), ("x", "there are teacher, student")]
+)
+def test_an_unknown_participant_is_told_before_the_first_step(
+    tmp_path: Path, callback: type[Callback], participant: str, hint: str
+) -> None:
     with pytest.raises(KdsegError) as refused:
-        built(callback(participant="studnet")).on_run_start(FakeRun(tmp_path))
-    assert str(refused.value) == (
-        "callbacks.mine.participant: 'studnet' is no participant; did you mean 'student'?; "
-        "this run has teacher, student"
-    )
+        built(callback(participant=participant)).on_run_start(FakeRun(tmp_path))
+    assert str(refused.value) == f"callbacks.mine.participant: {participant!r} is no participant; {hint}"
 
 
 @pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
