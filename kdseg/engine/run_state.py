@@ -208,8 +208,8 @@ class Run:
         found = self._publish({name: self.scores[name] for name in judged})
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
         for name in self.cards:
-            value = self.scores[name][spec.metric]
-            if name not in self.best or not value <= self.best[name]["value"]:
+            value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
+            if math.isnan(best) or value > best:
                 self.best[name] = {"step": self.step, "value": value}
                 if self.is_main:
                     self._save_model(name, self.folder / MODELS / name, "best")
