@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 os.environ |= {
     "NO_ALBUMENTATIONS_UPDATE": "1",  # it asks a server for its newest version otherwise
@@ -31,7 +32,7 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
-def kdseg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def kdseg(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
     """Run the command line in this process: ``kdseg("show", "loss", "pixel_kl")``."""
     from kdseg.cli import main
 
@@ -40,4 +41,7 @@ def kdseg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
             main([*args])
         return Outcome(end.value.code or 0, *capsys.readouterr())
 
-    return run
+    logger = logging.getLogger("kdseg")  # which a verb takes over
+    before = logger.level, logger.propagate, logger.handlers
+    yield run
+    logger.level, logger.propagate, logger.handlers = before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,9 @@ def print_finished(finished: Finished, *, as_json: bool) -> None:
     """Print the run's summary: a table and where everything lies, or JSON."""
     summary = finished.summary
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        from kdseg.engine.files import json_text
+
+        click.echo(json_text(summary, indent=2))
         return
     metric = summary["metric"]
     print_rows(

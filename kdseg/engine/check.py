@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from attrs import define, field, frozen
 
 from kdseg.by_name import OptionError
 from kdseg.components import ClassShares, DatasetContext
 from kdseg.data.augment import Augmentation
-from kdseg.data.loader import steps_per_epoch
+from kdseg.data.labelled import labelled
+from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
 from kdseg.engine.optim import build_optimizer, build_schedule
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
-from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean
+from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
 from kdseg.metrics.segmentation import METRICS
 from kdseg.recipe.schema import Learner
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
     from kdseg.recipe.load import LoadedRecipe
+
+IMAGES_READ = 8
+"""How many images of a split are read, at most, to see whether they fit together."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -67,10 +74,13 @@ class _Check:
 
     def run(self) -> Checked:
         recipe = self.loaded.recipe
-        classes = recipe.data.dataset.class_table()
+        with self.placed("data.dataset"):
+            classes = recipe.data.dataset.class_table()
+        self.end_of_phase()
         participants = self.build_phase(len(classes))
         augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
-        train, val, size = self.data_phase(augmentation)
+        train, val = self.open_splits(len(classes))
+        size = self.try_loading(train, val, augmentation)
         plan = Plan(recipe=recipe, steps_per_epoch=steps_per_epoch(len(train), recipe.train.batch_size))
         shapes, memory = self.fit_phase(plan, participants, len(classes), size)
         return Checked(
@@ -108,16 +118,15 @@ class _Check:
         self.end_of_phase()
         return participants
 
-    def data_phase(self, augmentation: Augmentation) -> tuple[Samples, Samples, tuple[int, int]]:
+    def open_splits(self, num_classes: int) -> tuple[Samples, Samples]:
         """Open both splits and read a first sample of each."""
         data, train = self.loaded.recipe.data, self.loaded.recipe.train
         opened: dict[str, Samples] = {}
         for split in ("train", "val"):
-            with self.placed("data.dataset"):
-                samples = data.for_split(split).build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
-                if not len(samples):
-                    raise KdsegError(f"the {split} split has no images")
-                samples[0]
+            dataset = data.for_split(split)
+            with self.placed("data.dataset" if dataset is data.dataset else f"data.{split}"):
+                samples = dataset.build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
+                _check_first(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
             with self.placed("train.batch_size"):
@@ -128,12 +137,27 @@ class _Check:
                         f"{train.micro_batches} micro-batches each"
                     )
         self.end_of_phase()
-        size = (0, 0)
+        return opened["train"], opened["val"]
+
+    def try_loading(self, train: Samples, val: Samples, augmentation: Augmentation) -> tuple[int, int]:
+        """Load as the run will, and give height and width of the training images."""
+        recipe = self.loaded.recipe
+        height = width = 0
         with self.placed("data.augment"):
-            augmentation.check(opened["train"][0])
-            size = augmentation(opened["train"][0], epoch=0, index=0).image.shape[:2]
+            augmentation.check(train[0])
+            share = recipe.train.batch_size // (self.world * recipe.train.micro_batches)
+            batch_size = min(share, IMAGES_READ)
+            steps = train_steps(
+                train, augmentation, seed=recipe.seed, batch_size=batch_size, micro_batches=1, last_step=1, workers=0
+            )
+            images = next(steps)[0].images
+            refuse_small(images[0].numpy(), "a training image, augmented,")
+            height, width = images.shape[1:3]
+        with self.placed("evaluate.batch_size"):
+            batch_size = min(recipe.evaluate.batch_size or recipe.train.batch_size, IMAGES_READ)
+            next(eval_batches(val, batch_size=batch_size, workers=0))
         self.end_of_phase()
-        return opened["train"], opened["val"], (int(size[0]), int(size[1]))
+        return height, width
 
     def fit_phase(
         self, plan: Plan, participants: Mapping[str, Participant], num_classes: int, size: tuple[int, int]
@@ -170,9 +194,20 @@ class _Check:
         if recipe.evaluate.metric not in METRICS:
             hint = did_you_mean(recipe.evaluate.metric, METRICS) or f"; known are {', '.join(METRICS)}"
             self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
-        steps = f"in the run's {plan.total_steps} steps"
+        steps = f"in the run's {plan.total_steps} steps" if plan.total_steps > 1 else "in the run's only step"
         for turn in plan.idle_turns:
-            self.problem("turns.order", f"turn {turn!r} is never active {steps}: no term counts in it")
+            if any(plan.turn(step) == turn for step in range(plan.total_steps)):
+                message = f"no term counts in turn {turn!r} {steps}: give it a term, or take it out"
+            else:
+                message = f"turn {turn!r} never comes {steps}: make the run longer, or take it out"
+            self.problem("turns.order", message)
+        for name, wanted in (recipe.train.steps_of or {}).items():
+            if 0 < plan.learner_steps[name] != wanted:
+                self.problem(
+                    "train.steps_of",
+                    f"{name!r} takes {plan.learner_steps[name]} {steps}, not {wanted}: the weights of its terms are 0 "
+                    "at the others; give the length as `steps` or `epochs`",
+                )
         for name in recipe.terms:
             if not plan.term_steps[name]:
                 self.problem(f"terms.{name}", f"never counts {steps}: its turn does not come, or its weight is 0")
@@ -185,15 +220,19 @@ class _Check:
 
     def check_output_folder(self) -> None:
         """Refuse a folder for runs that cannot be written."""
-        folder = self.loaded.recipe.output.folder.absolute()
+        folder = (self.loaded.recipe.output.folder / self.loaded.recipe.name).absolute()
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        if not existing.is_dir():
-            self.problem("output.folder", f"{existing} is a file; a folder for runs is needed")
-        elif not os.access(existing, os.W_OK):
-            self.problem("output.folder", f"{existing} cannot be written to; name a folder that can")
+        try:
+            with tempfile.TemporaryDirectory(prefix=".kdseg-", dir=existing):
+                pass
+        except NotADirectoryError:
+            self.problem("output.folder", f"{display_path(existing)} is a file; a folder for runs is needed")
+        except OSError as error:
+            what = f"{display_path(existing)} cannot be written to ({error.strerror})"
+            self.problem("output.folder", f"{what}; name a folder that can")
 
     def problem(self, key: str, message: str) -> None:
-        problem = self.loaded.problem(key, message)
+        problem = self.loaded.problem(key, " ".join(message.split()))
         if problem not in self.problems:  # a folder that lacks both splits is told once
             self.problems.append(problem)
 
@@ -205,6 +244,9 @@ class _Check:
         except OptionError as error:
             for option, message in error.problems:
                 self.problem(f"{key}.{option}" if option else key, message)
+        except ProblemsError as error:  # of another recipe, which this one builds on
+            for problem in error.problems:
+                self.problem(key, str(problem))
         except (KdsegError, ValueError, TypeError) as error:
             self.problem(key, str(error))
         except Exception as error:  # noqa: BLE001 (a plugin may raise anything; it is told where the recipe asks for it)
@@ -213,6 +255,20 @@ class _Check:
     def end_of_phase(self) -> None:
         if self.problems:
             raise ProblemsError(self.problems)
+
+
+def _check_first(samples: Samples, split: str, num_classes: int) -> None:
+    """Refuse a split without samples, or one whose first sample no network could learn from."""
+    if not len(samples):
+        raise KdsegError(f"the {split} split has no images")
+    sample = labelled(samples[0])
+    refuse_small(sample.image, f"{split} image {sample.id}")
+    labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
+    if labels:
+        raise KdsegError(
+            f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 to "
+            f"{num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
+        )
 
 
 def _count(module: torch.nn.Module) -> int:
@@ -226,7 +282,10 @@ def _try_forward(participant: Participant, batch: int, size: tuple[int, int], nu
     try:
         logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
     except Exception as error:
-        raise KdsegError(f"does not take {batch} images of {size[0]}x{size[1]} at once: {error}") from error
+        raise KdsegError(
+            f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "
+            "fewer down-samplings may mend it"
+        ) from error
     if logits.shape != (batch, num_classes, *size):
         raise KdsegError(
             f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "

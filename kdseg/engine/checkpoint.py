@@ -68,16 +68,21 @@ def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mappin
         (draft / STATE).write_text(json.dumps({"step": step, **state}), encoding="utf-8")
         checksums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
         (draft / CHECKSUMS).write_text(json.dumps(checksums, indent=2), encoding="utf-8")
-    prune_checkpoints(folder, keep)
+    _prune(path, keep)
     return path
 
 
-def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Keep the newest `keep` checkpoints, and sweep away what a killed process left half written."""
-    for draft in folder.glob(".step-*"):
+def _prune(newest: Path, keep: int) -> None:
+    """Keep the newest `keep` checkpoints, and sweep away what a killed process left half written.
+
+    What claims to be newer than the one just written is what a resumed run found damaged.
+    """
+    for draft in newest.parent.glob(".step-*"):
         shutil.rmtree(draft, ignore_errors=True)
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+    found = _newest_first(newest.parent)
+    here = found.index(newest)
+    for dropped in found[:here] + found[here + keep :]:
+        shutil.rmtree(dropped)
 
 
 def whole_checkpoints(folder: Path) -> Iterator[Path]:
@@ -87,7 +92,7 @@ def whole_checkpoints(folder: Path) -> Iterator[Path]:
         if problem is None:
             yield path
         else:
-            log.warning("%s: damaged (%s); the one before it is used", display_path(path), problem)
+            log.warning("%s: damaged (%s); an older one is used", display_path(path), problem)
 
 
 def read_checkpoint(path: Path, parts: Checkpointed) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def evaluate_run(
     names = list(models or recipe.models)
     for name in names:
         if name not in recipe.models:
-            raise KdsegError(f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}")
+            raise KdsegError(
+                f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}; it has "
+                f"{', '.join(recipe.models)}"
+            )
     dataset = recipe.data.for_split(split)
     if split not in dataset.splits:
         raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")

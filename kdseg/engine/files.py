@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, bring it to the disk, then put it in `path`'s place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft_of(path)
     try:
         write(draft)
         _to_disk(draft)
@@ -52,7 +52,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     import shutil
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft_of(path)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:
@@ -65,6 +65,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _to_disk(path.parent)
+
+
+def _draft_of(path: Path) -> Path:
+    """Give where a file is written first: always there, so that what a killed process left is written over."""
+    return path.with_name(f".{path.name}.draft")
 
 
 def sha256(path: Path) -> str:

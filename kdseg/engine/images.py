@@ -7,8 +7,26 @@ from typing import TYPE_CHECKING
 import torch
 from attrs import frozen
 
+from kdseg.errors import KdsegError
+
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
+
+SMALLEST = 32
+"""Height and width that every network takes."""
+
+
+def refuse_small(image: npt.NDArray[np.uint8], name: str) -> None:
+    """Refuse an image H×W×3 that need not pass through every network.
+
+    Raises:
+        KdsegError: naming the image and its size.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise KdsegError(f"{name} is {height}x{width}; networks take images of {SMALLEST}x{SMALLEST} or more")
 
 
 def unit_images(images: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def train(run: Run, signals: StopSignals) -> None:
         rank=run.processes.rank,
         world=run.processes.world,
         first_step=run.step,
-        last_step=run.total_steps,
+        last_step=run.total_steps if run.stop_reason is None else run.step,
         workers=recipe.train.workers,
     )
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever

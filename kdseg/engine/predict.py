@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from rich.progress import track
 
+from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
 from kdseg.engine.pictures import overlay, read_image, write_image
 from kdseg.errors import KdsegError, display_path
@@ -32,26 +33,45 @@ def predict_files(
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, and give how many images there were.
 
     Raises:
-        KdsegError: for a path that is no image or holds none, two images of one name, or a model that cannot be loaded.
+        KdsegError: for a path that is no image or holds none, an image smaller than 32x32, two images of one name, an
+            output that cannot be written or would replace an image, or a model that cannot be loaded.
     """
-    files = list(_image_files(images))
-    stems: dict[str, Path] = {}
-    for file in files:
-        other = stems.setdefault(file.stem, file)
-        if other is not file:
-            raise KdsegError(
-                f"{display_path(other)} and {display_path(file)} would write the same files; name them apart"
-            )
+    targets = _targets(images, output)
     network = load(run, model, which)
     if torch.cuda.is_available():
         network.cuda()
-    output.mkdir(parents=True, exist_ok=True)
-    for file in track(files, "predicting", console=console, transient=True, disable=not console.is_terminal):
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KdsegError(f"{display_path(output)}: no folder can be made here: {error.strerror}") from error
+    each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
+    for file, (mask_file, overlay_file) in each:
         image = read_image(file)
+        refuse_small(image, display_path(file))
         mask = network.predict(image)
-        write_image(output / f"{file.stem}_mask.png", mask)
-        write_image(output / f"{file.stem}_overlay.png", overlay(image, mask, network.palette))
-    return len(files)
+        write_image(mask_file, mask)
+        write_image(overlay_file, overlay(image, mask, network.palette))
+    return len(targets)
+
+
+def _targets(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
+    """Give the files of mask and overlay of each image; one that is named twice comes once."""
+    targets: dict[Path, tuple[Path, Path]] = {}
+    stems: dict[str, Path] = {}
+    for file in _image_files(images):
+        other = stems.setdefault(file.stem, file)
+        if other != file:
+            raise KdsegError(
+                f"{display_path(other)} and {display_path(file)} would write the same files; name them apart"
+            )
+        targets[file] = output / f"{file.stem}_mask.png", output / f"{file.stem}_overlay.png"
+    originals = {file.resolve(): file for file in targets}
+    for written in (written.resolve() for pair in targets.values() for written in pair):
+        if written in originals:
+            raise KdsegError(
+                f"{display_path(originals[written])} would be overwritten; name another folder by --output"
+            )
+    return targets
 
 
 def _image_files(paths: Sequence[Path]) -> Iterator[Path]:

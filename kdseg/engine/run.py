@@ -211,6 +211,8 @@ def _take_up(run: Run) -> None:
     """Restore the newest whole checkpoint; without one, what a killed run wrote is begun again."""
     checkpoint = next(whole_checkpoints(run.folder / CHECKPOINTS), None)
     if checkpoint is None:
+        if any((run.folder / CHECKPOINTS).glob("step-*")):
+            log.warning("no checkpoint of this run is whole: it begins again")
         run.recorder.rewind(0)
         return
     run.restore(read_checkpoint(checkpoint, run.parts()))

@@ -223,15 +223,17 @@ class Run:
     def checkpoint(self, keep: int) -> None:
         """Write all that a resumed run needs."""
         if self.is_main:
+            for name in self.cards:  # before the checkpoint: a run killed between the two writes them again
+                self._save_model(name, self.folder / MODELS / name, "last")
             state = {
                 "metrics_position": self.recorder.position(),
+                "values": self.values,
                 "scores": self.scores,
                 "best": self.best,
+                "stop_reason": self.stop_reason,
                 "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
             }
             write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state, keep)
-            for name in self.cards:
-                self._save_model(name, self.folder / MODELS / name, "last")
         self.processes.wait()
 
     def parts(self) -> Checkpointed:
@@ -244,8 +246,8 @@ class Run:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
-        self.step = state["step"]
-        self.scores, self.best = state["scores"], state["best"]
+        self.step, self.stop_reason = state["step"], state["stop_reason"]
+        self.values, self.scores, self.best = state["values"], state["scores"], state["best"]
         self._publish(self.scores)
         self.recorder.rewind(state["metrics_position"])
         for label, hooks in self.hooks.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -15,7 +16,7 @@ from kdseg.recipe.schema import Frozen, Learner
 from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kdseg.components import Backbone
@@ -43,9 +44,7 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
         ours = plain_component(backbone, loaded.plugins.registry)
         if theirs != ours:
-            raise KdsegError(
-                f"{display_path(weights.recipe)} trains {model!r} as {theirs}; here the backbone is {ours}"
-            )
+            raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
     else:
         _weights_file(loaded, name, backbone, weights)
 
@@ -124,13 +123,12 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     ours = plain_component(backbone, loaded.plugins.registry)
     theirs = {"use": card["backbone"], **card["options"]}
     if ours != theirs:
-        raise KdsegError(f"{display_path(folder)} holds the weights of {theirs}; here the backbone is {ours}")
+        raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
     classes = loaded.recipe.data.dataset.class_table().names
     if tuple(card["classes"]) != classes:
         raise KdsegError(
-            f"{display_path(folder)} was trained on {len(card['classes'])} classes "
-            f"({', '.join(card['classes'][:4])}, …); this recipe's dataset has {len(classes)} "
-            f"({', '.join(classes[:4])}, …)"
+            f"{display_path(folder)} was trained on {len(card['classes'])} classes ({_listed(card['classes'])}); "
+            f"this recipe's dataset has {len(classes)} ({_listed(classes)})"
         )
     file = folder / f"{weights.which}.safetensors"
     if not file.exists():
@@ -138,3 +136,20 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     if weights.sha256 is not None and sha256(file) != weights.sha256:
         raise KdsegError(f"{display_path(file)}: is not the file that the recipe means: its SHA-256 is {sha256(file)}")
     return file
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Say where two backbones, as plain values, differ."""
+    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    if "use" in keys:
+        keys = ["use"]
+
+    def told(backbone: Mapping[str, Any]) -> str:
+        return ", ".join(f"{key} = {json.dumps(backbone.get(key), ensure_ascii=False)}" for key in keys)
+
+    return f"with {told(theirs)}; here the backbone has {told(ours)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Give the first names, so that a person knows the dataset."""
+    return ", ".join([*names[:4], *(["…"] if len(names) > 4 else [])])  # noqa: PLR2004 (as many as were listed)

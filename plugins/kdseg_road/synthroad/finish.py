@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg_road.synthroad.labels import BUILDING, FENCE, ROAD, SIDEWALK, SKY, TERRAIN, VEGETATION, WALL
-from kdseg_road.synthroad.paint import GREYS, VIVIDS, mix
+from kdseg_road.synthroad import labels as L
+from kdseg_road.synthroad.paint import BLUE, DARK, EARTH, GREEN, LIGHT, MID, RED, YELLOW, mix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,25 +17,30 @@ if TYPE_CHECKING:
     from kdseg_road.synthroad.dice import Dice
     from kdseg_road.synthroad.view import View
 
-_ROWS = 24  # cells of the coarse noise over the image's height; the others double it
-
-
-def _amplitudes(**by_label: float) -> npt.NDArray[np.float32]:
-    table = np.full(256, by_label.pop("others"), np.float32)
-    for name, value in by_label.items():
-        table[_LABELS[name]] = value
-    return table
-
-
-_LABELS = {
-    "road": ROAD, "sidewalk": SIDEWALK, "building": BUILDING, "wall": WALL, "fence": FENCE,
-    "vegetation": VEGETATION, "terrain": TERRAIN, "sky": SKY, "truck": 14, "bus": 15, "person":11, "rider":12
-}  # fmt: skip
-_REEDS = _amplitudes(others=0.0, terrain=0.5, fence=0.2, truck=0.2)
-_COURSES = _amplitudes(others=0.0, wall=0.4, bus=0.2)
-_CLOUDS = _amplitudes(others=0.06, sky=0.08, vegetation=0.16, terrain=0.10)
-_CLUMPS = _amplitudes(others=0.03, sky=0.0, vegetation=0.45, terrain=0.06, building=0.03, wall=0.05)
-_GRAIN = _amplitudes(others=0.03, sky=0.01, vegetation=0.25, terrain=0.3, road=0.02, sidewalk=0.35, wall=0.10)
+_CELLS = 64  # of noise, over the image's height
+# label: second tone, speckle, upright streaks, level streaks
+_SECOND = {
+    L.ROAD: (MID, 0.2, 0, 0),
+    L.SIDEWALK: (EARTH, 1, 0, 0),
+    L.BUILDING: (DARK, 0.3, 0, 0),
+    L.WALL: (LIGHT, 0, 0, 1),
+    L.FENCE: (GREEN, 0, 0.7, 0),
+    L.POLE: (DARK, 0, 0.3, 0),
+    L.TRAFFIC_LIGHT: (DARK, 0.3, 0, 0),
+    L.TRAFFIC_SIGN: (LIGHT, 0.3, 0, 0),
+    L.VEGETATION: (DARK, 1, 0, 0),
+    L.TERRAIN: (EARTH, 0, 1, 0),
+    L.SKY: (LIGHT, 0, 0, 0),
+    L.PERSON: (EARTH, 0, 0, 1),
+    L.RIDER: (GREEN, 0.8, 0, 0),
+    L.CAR: (LIGHT, 0, 0, 0),
+    L.TRUCK: (MID, 0, 0.7, 0),
+    L.BUS: (DARK, 0, 0, 0.7),
+    L.BICYCLE: (LIGHT, 0.3, 0, 0),
+}
+_ALPHA = np.zeros((3, 256), np.float32)
+for _label, (_, *_amounts) in _SECOND.items():
+    _ALPHA[:, _label] = _amounts
 
 
 def add_bonnet(view: View, dice: Dice) -> None:
@@ -48,7 +53,7 @@ def add_bonnet(view: View, dice: Dice) -> None:
         arch = np.stack([middle + a * reach, top + (height - top) * a**2 * 0.8], axis=-1)
         corners = np.array(((middle + reach, height + 2), (middle - reach, height + 2)))
         points = np.rint(np.concatenate([arch, corners])).astype(np.int32)
-        cv2.fillPoly(view.canvas, [points], (*mix(dice, GREYS + VIVIDS), IGNORE_INDEX))
+        cv2.fillPoly(view.canvas, [points], (*mix(dice, MID, RED, BLUE, DARK, LIGHT), IGNORE_INDEX))
 
 
 def photograph(
@@ -56,24 +61,28 @@ def photograph(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Give the image H×W×3 and the mask H×W."""
     mask = cv2.extractChannel(view.canvas, 3)
-    image = cv2.cvtColor(view.canvas, cv2.COLOR_RGBA2RGB)
-    gain = np.ones(mask.shape, np.float32)
-    for octave, amplitudes in enumerate((_CLOUDS, _CLUMPS, _GRAIN)):
-        gain += cv2.LUT(mask, amplitudes) * _noise(generator, mask.shape, _ROWS // 4 * 4**octave)
-    gain += cv2.LUT(mask, _REEDS) * _noise(generator, mask.shape, 96, 0.15, 1)
-    gain += cv2.LUT(mask, _COURSES) * _noise(generator, mask.shape, 96, 1, 0.1)
-    image = cv2.multiply(image, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U)
+    image = cv2.cvtColor(view.canvas, cv2.COLOR_RGBA2RGB).astype(np.float32)
+    alpha = np.zeros(mask.shape, np.float32)
+    for amounts, (rows, columns) in zip(_ALPHA, ((1.0, 1.0), (0.15, 1.0), (1.0, 0.1)), strict=True):
+        noise = _noise(generator, mask.shape, rows, columns)
+        alpha += cv2.LUT(mask, amounts) * np.clip(0.5 + 1.5 * noise, 0, 1)
+    table = np.zeros((256, 1, 3), np.uint8)
+    for label, (tone, *_) in _SECOND.items():
+        table[label] = mix(dice, tone)
+    second = cv2.LUT(cv2.merge([mask] * 3), table)
+    image += (second - image) * alpha[..., None]
+    image *= (1 + 0.15 * _noise(generator, mask.shape, 0.1, 0.1))[..., None]
+    image = np.clip(image, 0, 255).astype(np.uint8)
     image = cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5))
     image = cv2.LUT(image, _development(dice))
     grain = generator.integers(0, 2 * dice.count(1, 4) + 1, image.shape, np.uint8)
     return cv2.subtract(image, grain), mask
 
 
-def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: int, fy=1.0, fx=1.0) -> npt.NDArray[np.float32]:
+def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: float, columns: float) -> npt.NDArray[np.float32]:
     """Give smooth noise in -1..1, `rows` cells high, so that it looks alike at every size."""
     height, width = shape
-    rows = min(rows, height)
-    cells = generator.random((max(1, round(rows*fy)), max(1, round(rows * width / height*fx))), np.float32)
+    cells = generator.random((max(1, round(rows * _CELLS)), max(1, round(_CELLS * width / height * columns))), np.float32)
     return cv2.resize(cells * 2 - 1, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

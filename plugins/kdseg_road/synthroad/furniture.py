@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN
-from kdseg_road.synthroad.paint import DARK, GREENS, GREYS, VIVIDS, mix, shade
+from kdseg_road.synthroad.paint import BLUE, DARK, LIGHT, MID, RED, YELLOW, mix, shade
 from kdseg_road.synthroad.thing import Thing
 from kdseg_road.synthroad.view import box, circle
 
@@ -34,24 +34,24 @@ def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
 
 
 def _pole(view: View, dice: Dice, x: float, z: float, height: float) -> None:
-    width = dice.between(0.1, 0.16) + 0.004 * z
-    metal = mix(dice, GREYS + GREENS[:1] + GREENS[4:])
+    width = dice.between(0.17, 0.25) + 0.004 * z
+    metal, dark = mix(dice, MID), mix(dice, DARK)
     view.card(x, z, box(-width, 0, width, height), metal, POLE)
-    view.card(x, z, box(-width, 0, -width / 3, height), shade(metal, 0.7), POLE)
+    view.card(x, z, box(-width, 0, 0, height), dark, POLE)
 
 
 def _lamp(view: View, dice: Dice, *, x: float, z: float) -> None:
     height = dice.between(5, 8)
     _pole(view, dice, x, z, height)
     reach = dice.sign() * dice.between(0.8, 2.0)
-    view.card(x, z, box(0, height, reach, height + 0.22), mix(dice, GREYS), POLE)
+    view.card(x, z, box(0, height, reach, height + 0.22), mix(dice, MID), POLE)
 
 
 def _traffic_light(view: View, dice: Dice, *, x: float, z: float) -> None:
     foot = dice.between(1.6, 2.4)
     _pole(view, dice, x, z, foot + dice.between(0.2, 1.6))
-    housing = mix(dice, (DARK, DARK, GREYS[0], GREENS[0], VIVIDS[2]))
-    view.card(x, z, box(-0.5, foot, 0.5, foot + 2.2), housing, TRAFFIC_LIGHT)
+    view.card(x, z, box(-0.55, foot - 0.05, 0.55, foot + 2.25), mix(dice, YELLOW), TRAFFIC_LIGHT)
+    view.card(x, z, box(-0.4, foot + 0.1, 0.4, foot + 2.1), mix(dice, DARK), TRAFFIC_LIGHT)
     lit = dice.count(0, 2)
     for i, lamp in enumerate(_LAMPS):
         colour = lamp if i == lit else shade(lamp, 0.6)
@@ -69,8 +69,8 @@ def _sign(view: View, dice: Dice, *, x: float, z: float) -> None:
         box(-0.9, -0.9, 0.9, 0.9),
         box(-1.5, -0.6, 1.5, 0.6),
     ))  # fmt: skip
-    border, inside = dice.pick(((0, 3), (3, 1), (0, 2), (1, 3), (4, 2), (3, 4)))
-    view.card(x, z, corners * radius + (0, middle), mix(dice, VIVIDS[border : border + 1]), TRAFFIC_SIGN)
-    view.card(x, z, corners * (radius * 0.68) + (0, middle), mix(dice, VIVIDS[inside : inside + 1]), TRAFFIC_SIGN)
+    border, inside = dice.pick(((RED, LIGHT), (LIGHT, BLUE), (BLUE, LIGHT), (LIGHT, RED)))
+    view.card(x, z, corners * radius + (0, middle), mix(dice, border), TRAFFIC_SIGN)
+    view.card(x, z, corners * (radius * 0.68) + (0, middle), mix(dice, inside), TRAFFIC_SIGN)
     mark = box(-0.3, -0.12, 0.3, 0.12) if dice.chance(0.5) else box(-0.1, -0.35, 0.1, 0.35)
-    view.card(x, z, mark * radius + (0, middle), mix(dice, VIVIDS[4:5] + VIVIDS[3:4]), TRAFFIC_SIGN)
+    view.card(x, z, mark * radius + (0, middle), mix(dice, border), TRAFFIC_SIGN)

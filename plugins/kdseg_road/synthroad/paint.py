@@ -9,23 +9,24 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-GREYS: tuple[Colour, ...] = ((60, 62, 66), (95, 95, 98), (125, 124, 120), (150, 150, 155), (185, 186, 190))
-EARTHS: tuple[Colour, ...] = ((120, 80, 60), (150, 115, 85), (185, 160, 125), (205, 190, 160), (140, 130, 95))
-GREENS: tuple[Colour, ...] = ((45, 75, 40), (75, 105, 50), (105, 130, 70), (130, 145, 85), (60, 95, 75))
-VIVIDS: tuple[Colour, ...] = ((185, 40, 40), (40, 75, 165), (215, 170, 40), (235, 235, 235), (30, 30, 34), (215, 110, 40))
-SKIES: tuple[Colour, ...] = ((140, 180, 230), (185, 205, 230), (215, 215, 220), (185, 190, 200), (235, 215, 190))
+MID: Colour = (122, 122, 126)
+LIGHT: Colour = (225, 225, 222)
+DARK: Colour = (38, 38, 44)
+GREEN: Colour = (80, 130, 50)
+EARTH: Colour = (180, 120, 80)
+RED: Colour = (200, 40, 40)
+BLUE: Colour = (40, 80, 190)
+YELLOW: Colour = (225, 180, 40)
+GLASS: Colour = (50, 56, 66)
+SKIES: tuple[Colour, ...] = ((150, 190, 240), (190, 210, 235), (215, 220, 230))
 
-DARK: Colour = (32, 32, 36)
-GLASS: Colour = (62, 72, 84)
-ANY = GREYS + EARTHS + GREENS + VIVIDS
-
-_JITTER = 18
+_JITTER = 14
 
 
-def mix(dice: Dice, colours: tuple[Colour, ...]) -> Colour:
+def mix(dice: Dice, *colours: Colour) -> Colour:
     """Draw one of the colours, moved a little."""
     red, green, blue = dice.pick(colours)
-    return shade((red + _move(dice), green + _move(dice), blue + _move(dice)), dice.between(0.85, 1.15))
+    return shade((red + _move(dice), green + _move(dice), blue + _move(dice)), dice.between(0.88, 1.12))
 
 
 def shade(colour: Colour, factor: float) -> Colour:

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from kdseg_road.synthroad.labels import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN, VEGETATION
-from kdseg_road.synthroad.paint import EARTHS, GREENS, GREYS, SKIES, Colour, mix, shade
+from kdseg_road.synthroad.paint import EARTH, GREEN, MID, SKIES, Colour, mix, shade
 from kdseg_road.synthroad.view import NEAR
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _draw_side(dice: Dice, sign: int, kerb: float) -> Side:
 
 def paint_sky(view: View, dice: Dice) -> None:
     """Fill the canvas with a sky, brighter or darker towards the horizon, and end it in a skyline."""
-    top, low = (np.array(mix(dice, SKIES)) for _ in range(2))
+    top, low = (np.array(mix(dice, *SKIES)) for _ in range(2))
     rows = np.linspace(0, 1, view.canvas.shape[0])[:, None, None]
     view.canvas[..., :3] = np.clip(top + (low - top) * rows, 0, 255)
     view.canvas[..., 3] = SKY
@@ -97,15 +97,15 @@ def paint_sky(view: View, dice: Dice) -> None:
         x, tops = np.repeat(x, 2)[1:-1], np.repeat(tops[:-1], 2)
     line = np.stack([x, tops, np.full(x.shape, FAR)], axis=-1)
     ends = np.array(((1.5 * FAR, -6, FAR), (-1.5 * FAR, -6, FAR)))
-    view.fill(np.concatenate([line, ends]), mix(dice, GREENS if green else GREYS), VEGETATION if green else BUILDING)
+    view.fill(np.concatenate([line, ends]), mix(dice, GREEN if green else EARTH), VEGETATION if green else BUILDING)
 
 
 def paint_ground(view: View, dice: Dice, street: Street) -> None:
     """Paint terrain, pavements, the road and its marks."""
-    asphalt = mix(dice, GREYS[:4])
-    stone = mix(dice, GREYS[1:])
-    _strip(view, -FAR * 3, 0, mix(dice, GREENS + GREENS + EARTHS[4:]), TERRAIN)
-    _strip(view, 0, FAR * 3, mix(dice, GREENS + GREENS + EARTHS[4:]), TERRAIN)
+    asphalt = mix(dice, MID)
+    stone = mix(dice, MID)
+    _strip(view, -FAR * 3, 0, mix(dice, GREEN), TERRAIN)
+    _strip(view, 0, FAR * 3, mix(dice, GREEN), TERRAIN)
     for side in street.sides:
         if side.pavement:
             _pave(view, dice, side.pavement, stone)
@@ -126,7 +126,7 @@ def _pave(view: View, dice: Dice, pavement: tuple[float, float], stone: Colour) 
     """Paint a pavement with its kerb and joints."""
     inner, outer = pavement
     _strip(view, inner, outer, stone, SIDEWALK)
-    joint = shade(stone, dice.pick((0.6, 0.65, 1.4)))
+    joint = mix(dice, EARTH)
     step = dice.between(0.8, 1.4)
     z = np.arange(NEAR, 22, step)
     rects = np.stack([np.full_like(z, inner), z, np.full_like(z, outer), z + 0.07 * step + 0.006 * z], axis=-1)

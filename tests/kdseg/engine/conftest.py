@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(HERE / name, tmp_path)
     (tmp_path / "base.toml").write_text(BASE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # no test pulls the plug, and it takes half of the time
     return tmp_path
 
 

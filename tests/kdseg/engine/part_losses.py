@@ -10,6 +10,7 @@ from attrs import frozen
 from torch import nn
 
 from kdseg import Loss, LossModule, PixelLoss, hookimpl
+from kdseg.losses import full_precision
 
 
 class FeatureMimicModule(LossModule):
@@ -23,8 +24,8 @@ class FeatureMimicModule(LossModule):
         return torch.tensor(len(target))
 
     def forward(self, learner, source, target, call):
-        found = self.projector(learner.taps["encoder.1"])
-        return (found - source.taps["encoder.1"]).square().mean(dim=(1, 2, 3)).sum()
+        found = self.projector(full_precision(learner.taps["encoder.1"]))
+        return (found - full_precision(source.taps["encoder.1"])).square().mean(dim=(1, 2, 3)).sum()
 
 
 @frozen(kw_only=True)
@@ -47,7 +48,7 @@ class SmallFeaturesModule(LossModule):
         return torch.tensor(len(target))
 
     def forward(self, learner, source, target, call):
-        return learner.taps["encoder.1"].square().mean(dim=(1, 2, 3)).sum()
+        return full_precision(learner.taps["encoder.1"]).square().mean(dim=(1, 2, 3)).sum()
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,19 @@
+"""Road scenes: drawn and real."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdseg.hookspecs import hookimpl
+from kdseg_road.options import CamVid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kdseg.components import Dataset
+
+
+@hookimpl
+def kdseg_datasets() -> Iterable[type[Dataset]]:
+    """Hand over the datasets."""
+    return [CamVid]

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PLUGIN = HERE / "drawn.py"
+
+
+@pytest.fixture(scope="session")
+def recipe() -> str:
+    """A sound recipe of six steps, of well under a second."""
+    return (HERE / "recipe.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Path:
+    """A working folder with the plugin file that recipes here name."""
+    shutil.copy(PLUGIN, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder: Path, recipe: str) -> Callable[..., Path]:
+    """Write ``recipe.toml``: the sound recipe with some of its text replaced."""
+
+    def write(*changes: tuple[str, str], name: str = "recipe.toml") -> Path:
+        text = recipe
+        for good, bad in changes:
+            assert text.count(good) == 1, good
+            text = text.replace(good, bad)
+        (folder / name).write_text(text, encoding="utf-8")
+        return folder / name
+
+    return write

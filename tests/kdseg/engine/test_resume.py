@@ -1,0 +1,195 @@
+"""A run that is killed and resumed ends as one that never was: same weights, same files, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+
+import pytest
+
+from kdseg.engine.run import resume_run, run_recipe
+from kdseg.hooks import Hooks
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning"),  # on one core
+]
+
+PAIR = """
+[models.teacher]
+backbone = { use = "tiny", norm = "batch", width = 6, dropout = 0.3 }
+clip = 0.5
+[models.student]
+backbone = { use = "tiny", norm = "batch", dropout = 0.1 }
+optimizer = { use = "SGD", lr = 0.1, momentum = 0.9 }
+schedule = { use = "OneCycleLR", max_lr = 0.2 }
+[terms.teacher-labels]
+turn = "teach"
+learner = "teacher"
+loss = "cross_entropy"
+[terms.labels]
+turn = "study"
+learner = "student"
+loss = "learned_scale"
+[terms.mimic]
+turn = "study"
+learner = "student"
+source = "teacher"
+loss = "feature_mimic"
+weight = { curve = "cosine", from = 1, to = 0 }
+[evaluate]
+every = 3
+unit = "step"
+[checkpoint]
+every = 2
+unit = "step"
+[data]
+augment = [{ use = "HorizontalFlip", p = 0.5 }, { use = "GaussNoise", p = 0.5 }]
+"""
+STEPS = '[turns]\norder = ["teach", "study"]\n'
+EPOCHS = '[turns]\nunit = "epoch"\norder = ["teach", "study"]\n'
+SEQUENCE = '[turns]\norder = ["teach", "study"]\nsync = "sequential"\n[terms.back]\nlearner = "teacher"\nsource = "student"\nloss = "pixel_kl"\n'
+SHADOW = '[models.mean]\nshadow_of = "student"\n[terms.self]\nlearner = "student"\nsource = "mean"\nloss = "pixel_kl"\n'
+WATCHED = """
+[callbacks.diary]
+use = "diary"
+[callbacks.best]
+use = "checkpoint"
+[callbacks.pictures]
+use = "gallery"
+[callbacks.stop]
+use = "early_stopping"
+patience = 1
+min_rise = 0.9
+"""
+IDLE = '[turns]\norder = ["study", "study", "study", "study", "study", "study", "study", "teach"]\n'
+
+RECIPES = {
+    "turns by step": PAIR + STEPS,
+    "turns by epoch": PAIR + EPOCHS,
+    "workers": PAIR + STEPS + "[train]\nworkers = 2\n",
+    "micro-batches": PAIR + EPOCHS + "[train]\nmicro_batches = 2\n",
+    "a shadow": PAIR + STEPS + SHADOW,
+    "learners in sequence": PAIR + SEQUENCE,
+    "a learner that idles": PAIR + IDLE,
+    "callbacks": PAIR + STEPS + WATCHED,
+    "mixed precision": PAIR + STEPS + '[train]\nprecision = "bf16"\n',
+}
+"""What has state that a run must carry over: a feature that adds some joins this list."""
+
+
+class Kill(Hooks):
+    """Kills its own process, as `kill -9` does, at an event after a step."""
+
+    def __init__(self, event, step):
+        def kill(run):
+            if run.step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(self, event, kill)
+
+
+def contents(run):
+    """Give all that a run leaves, but for what tells the time, a place, or the length of a text that tells the time."""
+    found = {}
+    for file in sorted(run.rglob("*")):
+        name = str(file.relative_to(run))
+        if name == "metrics.jsonl":
+            found[name] = [without(json.loads(line), "seconds") for line in file.read_text().splitlines()]
+        elif file.name == "state.json":
+            found[name] = without(json.loads(file.read_text()), "metrics_position")
+        elif file.name == "summary.json":
+            found[name] = without(json.loads(file.read_text()), "seconds", "folder", "name")
+        elif file.is_file() and file.name not in ("log.txt", "environment.json", "recipe.toml", "checksums.json"):
+            found[name] = file.read_bytes()
+    return found
+
+
+def without(line, *keys):
+    return {key: value for key, value in line.items() if key not in keys}
+
+
+WHOLE = {}
+"""What each recipe leaves when nobody kills it."""
+
+
+@pytest.fixture
+def assert_resumes(train, load, in_child, folder):
+    """Let a run be killed, resume it, and hold all that it leaves against a run that was never killed.
+
+    False where it came to its end before it was killed.
+    """
+
+    def assert_resumes(text, run_and_die):
+        if text not in WHOLE:
+            WHOLE[text] = contents(train(text, name="whole").folder)
+        loaded = load(text)
+        status = in_child(lambda: run_and_die(loaded))
+        if status == 0:
+            return False
+        assert status == -signal.SIGKILL
+        run = (folder / "runs" / "recipe" / "latest").resolve()
+        assert resume_run(run).folder == run
+        found = contents(run)
+        assert found.keys() == WHOLE[text].keys()
+        assert [file for file in found if found[file] != WHOLE[text][file]] == []
+        return True
+
+    return assert_resumes
+
+
+def killed_by(event, step):
+    return lambda loaded: run_recipe(loaded, console=lambda: Kill(event, step))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_killed_run_resumes_as_if_it_had_never_stopped(assert_resumes, name):
+    assert assert_resumes(RECIPES[name], killed_by("on_step_end", 5))  # a step after a checkpoint
+
+
+@pytest.mark.parametrize(
+    ("event", "step"),
+    [("on_run_start", 0), ("on_step_end", 1), ("on_evaluation_end", 3), ("on_checkpoint", 6), ("on_run_end", 6)],
+)
+def test_it_does_so_whatever_it_was_at(assert_resumes, event, step):
+    """Before any checkpoint, between an evaluation and its checkpoint, and when all is done but the summary.
+
+    Early stopping ends this recipe at step 6: a resumed run does not forget that it was over.
+    """
+    assert assert_resumes(RECIPES["callbacks"], killed_by(event, step))
+
+
+def dying_at_write(number):
+    """Kill the process at the number-th time that it brings something to the disk: before, or after it is there."""
+
+    def run_and_die(loaded):
+        fsync, calls = os.fsync, itertools.count(1)
+
+        def fatal_fsync(handle):
+            dying = next(calls) == number
+            if dying and number % 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            fsync(handle)
+            if dying:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        os.fsync = fatal_fsync
+        run_recipe(loaded)
+
+    return run_and_die
+
+
+@pytest.mark.parametrize("number", [3, 32, 47, 78, 103])
+def test_it_does_so_when_killed_in_the_middle_of_writing(assert_resumes, number):
+    assert assert_resumes(RECIPES["callbacks"], dying_at_write(number))
+
+
+@pytest.mark.slow
+def test_it_does_so_when_killed_at_any_write_at_all(assert_resumes):
+    """But for the first two, when its folder was not made yet."""
+    first_survived = next(
+        number for number in itertools.count(3) if not assert_resumes(RECIPES["callbacks"], dying_at_write(number))
+    )
+    assert first_survived > 100
