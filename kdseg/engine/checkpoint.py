@@ -40,18 +40,16 @@ class Checkpointed:
     losses: Mapping[str, nn.Module]
 
 
-def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mapping[str, Any], keep: int) -> Path:
-    """Write ``folder/step-N`` whole or not at all, then drop all but the newest `keep`.
+def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mapping[str, Any]) -> None:
+    """Write ``folder/step-N`` whole or not at all.
 
     Args:
         folder: the run's folder of checkpoints.
         step: optimizer steps taken.
         parts: networks, optimizers and losses.
         state: everything else, as plain values that JSON can hold.
-        keep: how many to keep.
     """
-    path = folder / f"step-{step:08d}"
-    with whole_folder(path) as draft:
+    with whole_folder(folder / _name(step)) as draft:
         for name, network in parts.networks.items():
             save_file(plain_tensors(network), draft / f"{name}.safetensors")
         for name, learner in parts.learners.items():
@@ -68,20 +66,18 @@ def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mappin
         (draft / STATE).write_text(json.dumps({"step": step, **state}), encoding="utf-8")
         checksums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
         (draft / CHECKSUMS).write_text(json.dumps(checksums, indent=2), encoding="utf-8")
-    _prune(path, keep)
-    return path
 
 
-def _prune(newest: Path, keep: int) -> None:
-    """Keep the newest `keep` checkpoints, and sweep away what a killed process left half written.
+def prune_checkpoints(folder: Path, step: int, keep: int) -> None:
+    """Keep the newest `keep` checkpoints of a run at `step`, and sweep away what a killed process left half written.
 
-    What claims to be newer than the one just written is what a resumed run found damaged.
+    A checkpoint of a later step is one that the run found damaged when it was resumed.
     """
-    for draft in newest.parent.glob(".step-*"):
-        shutil.rmtree(draft, ignore_errors=True)
-    found = _newest_first(newest.parent)
-    here = found.index(newest)
-    for dropped in found[:here] + found[here + keep :]:
+    for draft in folder.glob(".step-*"):
+        shutil.rmtree(draft)
+    found = _newest_first(folder)
+    later = [path for path in found if path.name > _name(step)]
+    for dropped in later + found[len(later) + keep :]:
         shutil.rmtree(dropped)
 
 
@@ -117,6 +113,10 @@ def read_checkpoint(path: Path, parts: Checkpointed) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise KdsegError(f"{display_path(path)}: this checkpoint does not fit the run: {error}") from error
     return state
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -80,6 +80,5 @@ def _after_step(run: Run, *, interrupted: bool) -> None:
         run.evaluate()
         run.emit("on_evaluation_end")
     if saving or run.stop_reason is not None:
-        ended = run.step >= run.total_steps or run.stop_reason is not None
-        run.checkpoint(keep=1 if ended and not interrupted else recipe.checkpoint.keep)
+        run.checkpoint()
         run.emit("on_checkpoint")

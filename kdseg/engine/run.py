@@ -17,7 +17,7 @@ from kdseg.data.shares import count_classes
 from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
-from kdseg.engine.checkpoint import read_checkpoint, whole_checkpoints
+from kdseg.engine.checkpoint import prune_checkpoints, read_checkpoint, whole_checkpoints
 from kdseg.engine.files import write_json
 from kdseg.engine.images import Normalise
 from kdseg.engine.loop import train
@@ -249,6 +249,7 @@ def _conclude(run: Run, seconds: float) -> Finished:
     }
     run.save_comparison(run.pictures / "comparison.png", COMPARED_IMAGES)
     if run.is_main:
+        prune_checkpoints(run.folder / CHECKPOINTS, run.step, keep=1)
         write_json(run.folder / SUMMARY, summary)
     run.processes.wait()
     return Finished(folder=run.folder, summary=summary)

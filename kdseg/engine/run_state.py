@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from attrs import define, field
 
-from kdseg.engine.checkpoint import Checkpointed, write_checkpoint
+from kdseg.engine.checkpoint import Checkpointed, prune_checkpoints, write_checkpoint
 from kdseg.engine.evaluate import evaluate
 from kdseg.engine.models import MODELS, save_weights, write_card
 from kdseg.engine.pictures import comparison, write_image
@@ -220,7 +220,7 @@ class Run:
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
 
-    def checkpoint(self, keep: int) -> None:
+    def checkpoint(self) -> None:
         """Write all that a resumed run needs."""
         if self.is_main:
             for name in self.cards:  # before the checkpoint: a run killed between the two writes them again
@@ -233,7 +233,8 @@ class Run:
                 "stop_reason": self.stop_reason,
                 "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
             }
-            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state, keep)
+            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state)
+            prune_checkpoints(self.folder / CHECKPOINTS, self.step, self.recipe.checkpoint.keep)
         self.processes.wait()
 
     def parts(self) -> Checkpointed:

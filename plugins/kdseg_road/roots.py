@@ -21,9 +21,9 @@ def find_root(name: str, root: Path | None, layout: str) -> Path:
     """
     own = f"KDSEG_{name.upper()}"
     places = {f"data.dataset.root = {str(root)!r}": root} if root is not None else {}
-    if root is None and "KDSEG_DATA" in os.environ:
+    if root is None and os.environ.get("KDSEG_DATA"):
         places[f"$KDSEG_DATA/{name}"] = Path(os.environ["KDSEG_DATA"]) / name
-    if root is None and own in os.environ:
+    if root is None and os.environ.get(own):
         places[f"${own}"] = Path(os.environ[own])
     for place in places.values():
         if place.is_dir():
