@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
-from kdseg_road.options import CamVid
+from kdseg_road.options import CamVid, SynthRoad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 @hookimpl
 def kdseg_datasets() -> Iterable[type[Dataset]]:
     """Hand over the datasets."""
-    return [CamVid]
+    return [CamVid, SynthRoad]

@@ -5,15 +5,48 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import deep_iterable, ge, optional
 
 from kdseg.components import Dataset
-from kdseg_road.classes import CAMVID
+from kdseg_road.classes import CAMVID, CITYSCAPES
 from kdseg_road.roots import find_root
 
 if TYPE_CHECKING:
     from kdseg.components import DatasetContext
     from kdseg.data.samples import ClassTable, Samples
+
+
+_IMAGES = {"train": 2000, "val": 100, "test": 100}
+
+
+@frozen(kw_only=True)
+class SynthRoad(Dataset):
+    """Road scenes drawn on the fly, with the classes of Cityscapes: no disk, no download, no end.
+
+    Each image is a pure function of the seed here, the split and its index. The recipe's own seed changes none, so runs
+    of several seeds are judged on the same images. `docs/synthroad.md` lists the classes that occur.
+    """
+
+    name: ClassVar[str] = "synthroad"
+    splits: ClassVar[tuple[str, ...]] = tuple(_IMAGES)
+    size: Annotated[tuple[int, int], "height and width, 32 or more"] = field(
+        default=(64, 128), validator=deep_iterable(ge(32))
+    )
+    images: Annotated[int | None, "images of a split; default: 2000 to train on, 100 to judge by"] = field(
+        default=None, validator=optional(ge(1))
+    )
+    seed: Annotated[int, "draws other scenes"] = field(default=0, validator=ge(0))
+
+    def class_table(self) -> ClassTable:
+        """Give the 19 classes of Cityscapes."""
+        return CITYSCAPES
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """Give a split's scenes."""
+        from kdseg_road.synthroad.samples import SynthRoadSamples
+
+        return SynthRoadSamples(self.seed, ctx.split, self.images or _IMAGES[ctx.split], self.size)
 
 
 @frozen(kw_only=True)
