@@ -42,6 +42,7 @@ def kdseg(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]
         return Outcome(end.value.code or 0, *capsys.readouterr())
 
     logger = logging.getLogger("kdseg")  # which a verb takes over
-    before = logger.level, logger.propagate, logger.handlers
+    level, propagate, handlers = logger.level, logger.propagate, logger.handlers
     yield run
-    logger.level, logger.propagate, logger.handlers = before
+    logger.setLevel(level)
+    logger.propagate, logger.handlers = propagate, handlers

@@ -100,11 +100,13 @@ class Processes:
                 tensor.copy_(part.view_as(tensor))
 
     def average_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over processes."""
-        self.sum_(tensors)
-        if self.world > 1:
-            for tensor in tensors:
-                tensor.div_(self.world)
+        """Replace each tensor by its mean over processes; one that is the same on all stays as it is, to the bit."""
+        if self.world == 1:
+            return
+        sums = [tensor.double() for tensor in tensors]  # float32 adds up in float64 without rounding
+        self.sum_(sums)
+        for tensor, total in zip(tensors, sums, strict=True):
+            tensor.copy_(total / self.world)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""

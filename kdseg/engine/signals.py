@@ -44,7 +44,9 @@ class StopSignals:
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number
-        log.warning("%s: stopping after this step, with a checkpoint", signal.Signals(number).name)
+        told = ("%s: stopping after this step, with a checkpoint", signal.Signals(number).name)
+        # Told by another thread: this one may be in the midst of a write to the console, which it cannot enter again.
+        threading.Thread(target=log.warning, args=told).start()
 
     def received(self, processes: Processes) -> int | None:
         """Give the signal that any process received; all of them agree."""

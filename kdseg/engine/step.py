@@ -88,7 +88,7 @@ class Stepper:
                 if len(groups) == 1:
                     self._sources.clear()  # only a later group could ask for this micro-batch again
             for name in dict.fromkeys(term.learner for term in group):
-                self._finish(self.learners[name])
+                self._finish(self.learners[name], [self.terms[term.name] for term in group if term.learner == name])
         self._sources.clear()
         self.processes.sum_([*values.values(), *squares.values()])
         return StepReport(
@@ -179,12 +179,14 @@ class Stepper:
         generator.manual_seed(stream(self.seed, "loss", term.name, step, index, self.processes.rank))
         return LossCall(progress=step / self.plan.total_steps, images=batch.images, generator=generator)
 
-    def _finish(self, learner: LearnerState) -> None:
-        """Reduce a learner's gradients over processes and let it, then its shadows, step."""
-        module = learner.participant.module
+    def _finish(self, learner: LearnerState, terms: Sequence[Term]) -> None:
+        """Reduce a learner's gradients and statistics over processes, and let it, then its shadows, step."""
         self.processes.sum_gradients(learner.parameters)
         learner.step()
-        self.processes.average_([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+        modules = [learner.participant.module, *(term.module for term in terms)]
+        self.processes.average_(
+            [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+        )
         for shadow in self.shadows:
             if shadow.of is learner:
                 shadow.follow()

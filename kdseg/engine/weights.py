@@ -150,6 +150,6 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return f"with {told(theirs)}; here the backbone has {told(ours)}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Give the first names, so that a person knows the dataset."""
-    return ", ".join([*names[:4], *(["…"] if len(names) > 4 else [])])  # noqa: PLR2004 (as many as were listed)
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    """Give the first names, by which a person knows the dataset."""
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])

@@ -35,6 +35,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) ->
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe: str, one_thread: None) -> Path:
+    """The folder above a finished run of the sound recipe. Its plugin file is left only as the run's own copy."""
+    from kdseg.engine.run import run_recipe
+    from kdseg.recipe.load import load_recipe
+
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    shutil.copy(PLUGIN, folder)
+    run_recipe(load_recipe(folder / "recipe.toml"))
+    (folder / PLUGIN.name).unlink()
+    return folder / "runs" / "job"
+
+
 @pytest.fixture
 def write(folder: Path, recipe: str) -> Callable[..., Path]:
     """Write ``recipe.toml``: the sound recipe with some of its text replaced."""

@@ -6,27 +6,31 @@ from typing import Annotated, ClassVar, Literal
 
 from attrs import frozen
 
-from kdseg import Backbone, ClassTable, Dataset, Loss, Sample, hookimpl
+from kdseg import Backbone, Callback, ClassTable, Dataset, Hooks, Loss, Sample, hookimpl
 
 
 @frozen
 class DrawnSamples:
     """Grey squares on a grid of eight pixels, each as light as its class says."""
 
-    count: int
-    size: tuple[int, int]
-    first_label: int
+    options: Drawn
+    first: int
 
     def __len__(self):
-        return self.count
+        return self.options.images
 
     def __getitem__(self, index):
         import numpy as np
 
-        height, width = self.size
-        cells = np.random.default_rng(index).integers(0, 3, (-(-height // 8), -(-width // 8)), dtype=np.uint8)
-        mask = cells.repeat(8, 0).repeat(8, 1)[:height, :width]
-        return Sample(image=np.stack([mask * 100] * 3, axis=-1), mask=mask + np.uint8(self.first_label), id=str(index))
+        height, width = self.options.size
+        numbers = np.random.default_rng(self.first + index)
+        cells = numbers.integers(0, 3, (-(-height // 8), -(-width // 8)), dtype=np.uint8)
+        classes = cells.repeat(8, 0).repeat(8, 1)[:height, :width]
+        noise = numbers.integers(0, 50, (height, width, 3), dtype=np.uint8)
+        masks = {"right": classes, "too high": classes + np.uint8(2), "ignored": np.full_like(classes, 255)}
+        return Sample(
+            image=(classes * np.uint8(100))[..., None] + noise, mask=masks.get(self.options.labels), id=str(index)
+        )
 
 
 @frozen(kw_only=True)
@@ -36,11 +40,11 @@ class Drawn(Dataset):
     name: ClassVar[str] = "drawn"
     images: Annotated[int, "how many in each split"] = 8
     size: Annotated[tuple[int, int], "height and width"] = (32, 32)
-    first_label: Annotated[int, "the label of the first class; only 0 is right"] = 0
-    classes: Annotated[int, "how many classes are named; only 3 is right"] = 3
+    labels: Annotated[Literal["right", "too high", "ignored", "none"], "what the masks hold"] = "right"
+    classes: Annotated[int, "how many of the classes are named"] = 3
 
     def build(self, ctx):
-        return DrawnSamples(self.images, self.size, self.first_label)
+        return DrawnSamples(self, 0 if ctx.split == "train" else 1000)
 
     def class_table(self):
         names, colours = ("dark", "middle", "light"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -74,6 +78,29 @@ class Tapped(Loss):
         raise RuntimeError("no test comes so far")
 
 
+class SendSignal(Hooks):
+    def __init__(self, number, step):
+        self.number, self.step = number, step
+
+    def on_step_end(self, run):
+        import signal
+
+        if run.step == self.step:
+            signal.raise_signal(self.number)
+
+
+@frozen(kw_only=True)
+class Signalled(Callback):
+    """Sends a signal to the run after a step, as a cluster or a person does."""
+
+    name: ClassVar[str] = "signalled"
+    number: Annotated[int, "which signal"] = 15
+    step: Annotated[int, "after which step; 0 for none"] = 0
+
+    def build(self, ctx):
+        return SendSignal(self.number, self.step)
+
+
 @hookimpl
 def kdseg_backbones():
     return [HalfSize]
@@ -87,3 +114,8 @@ def kdseg_datasets():
 @hookimpl
 def kdseg_losses():
     return [Tapped]
+
+
+@hookimpl
+def kdseg_callbacks():
+    return [Signalled]

@@ -5,9 +5,8 @@ import multiprocessing
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,8 +17,12 @@ from safetensors.torch import load_file
 from kdseg.components import BackboneContext, ClassShares, DatasetContext, LossContext
 from kdseg.data.streams import numpy_generator, stream
 from kdseg.engine.run import Finished, run_recipe
-from kdseg.hooks import Hooks
 from kdseg.recipe.load import LoadedRecipe, load_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kdseg.hooks import Hooks
 
 HERE = Path(__file__).parent
 PLUGINS = ("parts.py", "part_losses.py")
@@ -146,9 +149,9 @@ def assert_same() -> Callable[..., None]:
 
     def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
         assert found.keys() == wanted.keys()
-        for name in wanted:
+        for name, value in wanted.items():
             torch.testing.assert_close(
-                found[name], wanted[name], rtol=tolerance, atol=tolerance, equal_nan=True, msg=lambda m, n=name: f"{n}: {m}"
+                found[name], value, rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}"
             )
 
     return assert_same

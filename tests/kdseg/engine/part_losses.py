@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from kdseg.losses import full_precision
 class FeatureMimicModule(LossModule):
     """The sum over images of the mean squared distance, the learner's features projected to the source's."""
 
-    def __init__(self, learner, source):
+    def __init__(self, learner, source, norm):
         super().__init__()
-        self.projector = nn.Sequential(nn.Conv2d(learner, source, 1, bias=False), nn.BatchNorm2d(source))
+        norms = [nn.BatchNorm2d(source)] if norm == "batch" else []
+        self.projector = nn.Sequential(nn.Conv2d(learner, source, 1, bias=not norms), *norms)
 
     def count(self, target):
         return torch.tensor(len(target))
@@ -30,14 +31,15 @@ class FeatureMimicModule(LossModule):
 
 @frozen(kw_only=True)
 class FeatureMimic(Loss):
-    """Features of the encoder, through a projector that learns and keeps running statistics."""
+    """Features of the encoder, through a projector that learns and may keep running statistics."""
 
     name: ClassVar[str] = "feature_mimic"
     role: ClassVar[Literal["distillation"]] = "distillation"
     per: ClassVar[Literal["image"]] = "image"
+    norm: Annotated[Literal["batch", "group"], "whether the projector normalises; group: it does not"] = "batch"
 
     def build(self, ctx):
-        return FeatureMimicModule(ctx.learner_taps["encoder.1"][0], ctx.source_taps["encoder.1"][0])
+        return FeatureMimicModule(ctx.learner_taps["encoder.1"][0], ctx.source_taps["encoder.1"][0], self.norm)
 
     def taps(self, learner, source):
         return ("encoder.1",), ("encoder.1",)

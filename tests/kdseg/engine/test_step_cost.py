@@ -77,7 +77,9 @@ def test_learners_run_once_a_micro_batch_however_many_terms_ask(forwards):
 
 
 def test_a_source_runs_once_for_all_its_terms_and_only_in_their_turns(forwards):
-    recipe = LEARNERS + """
+    recipe = (
+        LEARNERS
+        + """
 [turns]
 order = ["teach", "study", "rest"]
 [terms.anna-labels]
@@ -95,6 +97,7 @@ learner = "berta"
 source = "anna"
 loss = "feature_mimic"
 """
+    )
     teach, study = {"anna": ["train"]}, {"anna": ["eval, no gradient"], "berta": ["train"]}
     assert forwards(recipe) == [teach, study, teach] * 2 + [teach, study]
 
@@ -126,7 +129,7 @@ class WatchIdlers(Hooks):
 
     def digest(self, run, name):
         learner = run.stepper.learners[name]
-        parts = [learner.participant.digest(), learner.steps, learner.schedule.state_dict(), learner.scaler.state_dict()]
+        parts = [learner.participant.digest(), learner.steps, learner.schedule.state_dict()]
         for state in learner.optimizer.state_dict()["state"].values():
             parts += [(key, value.numpy().tobytes()) for key, value in state.items()]
         parts += [term.module.state_dict() for term in run.stepper.terms.values() if term.learner == name]
@@ -146,7 +149,9 @@ class WatchIdlers(Hooks):
 
 def test_a_learner_without_a_term_that_counts_stays_bit_for_bit(train):
     """Weights, running statistics, optimizer, schedule, clock, and its losses' parts; also where it is a source."""
-    recipe = LEARNERS + """
+    recipe = (
+        LEARNERS
+        + """
 [turns]
 order = ["first", "second", "second"]
 [terms.anna-labels]
@@ -163,6 +168,7 @@ learner = "berta"
 source = "anna"
 loss = "pixel_kl"
 """
+    )
     for mode in ("eval", "train"):
         watcher = WatchIdlers()
         train(recipe, f"models.anna.source_mode={mode}", watcher=watcher)

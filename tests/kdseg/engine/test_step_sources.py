@@ -119,9 +119,7 @@ def divergence(logits, wanted, target, temperature=1.0):
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_a_student_learns_from_a_teacher_that_learns_in_its_own_turns(
-    load, train, by_hand, weights, assert_same, mode
-):
+def test_a_student_learns_from_a_teacher_that_learns_in_its_own_turns(load, train, by_hand, weights, assert_same, mode):
     """In mode "train" the source uses the batch's statistics; its running ones stay as its own turns left them."""
     hand = by_hand(load(ALTERNATING))
     teacher, student = Hand(hand.network("teacher"), 1e-2, 3), Hand(hand.network("student"), 2e-2, 5)
