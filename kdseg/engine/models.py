@@ -111,8 +111,16 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def plain_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Give a module's weights and buffers as safetensors takes them: on the CPU, contiguous."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    """Give a module's weights and buffers as safetensors takes them: on the CPU, contiguous, no two in one memory."""
+    plain: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, value in network.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        if tensor.untyped_storage().data_ptr() in taken:  # tied weights, under two names
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        plain[name] = tensor
+    return plain
 
 
 def card_of(
@@ -196,9 +204,11 @@ def _backbone(card: Mapping[str, Any], plugin_files: Sequence[Path]) -> Backbone
         document = {"use": card["backbone"], **card["options"]}
         component = component_from_plain(document, KINDS["backbone"], load_plugins(plugin_files).registry)
     except KdsegError as error:
-        raise KdsegError(
-            f"{error}\nThe model was made with {distribution} {card['plugin_version']}: "
-            f"pip install '{distribution}=={card['plugin_version']}'"
-        ) from error
+        version = card.get("plugin_version")
+        if version is None:
+            mend = f"the file {distribution}.py; copy it beside {CARD}"
+        else:
+            mend = f"{distribution} {version}: pip install '{distribution}=={version}'"
+        raise KdsegError(f"{error}\nThe model was made with {mend}") from error
     assert isinstance(component, Backbone)
     return component

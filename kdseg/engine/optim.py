@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from kdseg.recipe.schema import ByName
 
 _REFUSED_OPTIMIZERS = {
+    "Optimizer": "it is a base class",
     "LBFGS": "it evaluates the loss several times a step, which terms and turns do not allow",
     "SparseAdam": "it takes sparse gradients only; convolutions give dense ones",
     "Muon": "it trains matrices only; a network's convolutions, norms and biases are none",
 }
 _REFUSED_SCHEDULES = {
+    "LRScheduler": "it is a base class",
     "ReduceLROnPlateau": "it waits for a metric; schedules here tick with their learner's steps",
     "LambdaLR": "it takes a function, which a recipe cannot hold",
     "MultiplicativeLR": "it takes a function, which a recipe cannot hold",

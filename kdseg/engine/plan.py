@@ -105,7 +105,7 @@ class Plan:
         return learners, terms, turns
 
     def _steps_until(self, learner: str, wanted: int) -> int:
-        """Steps until a learner's turn has come so often. Curves that touch 0 are not foreseen: the check tells them."""
+        """Steps until a learner's turn has come so often. Curves that touch 0 are not foreseen; the check tells."""
         terms = [term for term in self.recipe.terms.values() if term.learner == learner and term.weight != 0]
         turns = self.recipe.turns
         if turns is None:

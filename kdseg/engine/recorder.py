@@ -42,7 +42,9 @@ class Recorder:
             self.tracker.log(step, values)
 
     def position(self) -> int:
-        """How many bytes are written: what a checkpoint notes."""
+        """Bring what is written to the disk, and give how many bytes it is: what a checkpoint notes."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
         return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
 
     def rewind(self, position: int) -> None:

@@ -70,7 +70,7 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
 
     Args:
         loaded: the recipe.
-        resume: go on with the newest unfinished run of it, where there is one.
+        resume: go on with the newest unfinished run, where there is one: its own, or that of such a recipe.
         console: makes what shows progress; called on the main process, once a run.
 
     Raises:
@@ -94,7 +94,7 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
                 processes.world,
                 display_path(loaded.path),
             )
-    settled = settle_weights(loaded, lambda other: run_recipe(other, console=console).folder)
+    settled = settle_weights(loaded, lambda other: run_recipe(other, resume=resume, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
     folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
     assert folder is not None

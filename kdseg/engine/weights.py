@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kdseg.components import Backbone
     from kdseg.recipe.load import LoadedRecipe
-    from kdseg.recipe.schema import Recipe, Weights
+    from kdseg.recipe.schema import Data, Recipe, Weights
 
 
 def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
@@ -45,6 +45,8 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         ours = plain_component(backbone, loaded.plugins.registry)
         if theirs != ours:
             raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
+        data = other.recipe.data
+        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe.data)
     else:
         _weights_file(loaded, name, backbone, weights)
 
@@ -124,18 +126,31 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     theirs = {"use": card["backbone"], **card["options"]}
     if ours != theirs:
         raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
-    classes = loaded.recipe.data.dataset.class_table().names
-    if tuple(card["classes"]) != classes:
-        raise KdsegError(
-            f"{display_path(folder)} was trained on {len(card['classes'])} classes ({_listed(card['classes'])}); "
-            f"this recipe's dataset has {len(classes)} ({_listed(classes)})"
-        )
+    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
     file = folder / f"{weights.which}.safetensors"
     if not file.exists():
         raise KdsegError(f"{display_path(file)}: no such weights; the run has not come so far")
     if weights.sha256 is not None and sha256(file) != weights.sha256:
         raise KdsegError(f"{display_path(file)}: is not the file that the recipe means: its SHA-256 is {sha256(file)}")
     return file
+
+
+def _check_data(
+    origin: Path, classes: Sequence[str], normalisation: tuple[Sequence[float], Sequence[float]], ours: Data
+) -> None:
+    """Refuse weights that were trained to name other classes, or on images normalised otherwise."""
+    names = ours.dataset.class_table().names
+    if tuple(classes) != names:
+        raise KdsegError(
+            f"{display_path(origin)} trains on {len(classes)} classes ({_listed(classes)}); "
+            f"this recipe's dataset has {len(names)} ({_listed(names)})"
+        )
+    mean, std = map(tuple, normalisation)
+    if (mean, std) != (ours.mean, ours.std):
+        raise KdsegError(
+            f"{display_path(origin)} normalises images with mean {list(mean)} and std {list(std)}; "
+            f"here data.mean is {list(ours.mean)} and data.std {list(ours.std)}"
+        )
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

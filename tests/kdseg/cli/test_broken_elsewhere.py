@@ -187,8 +187,13 @@ def test_weights_of_a_run_that_do_not_fit(folder, write, told, trained):
     ]
     write(("clip = 1.0", weights), ("images = 8", "images = 8, classes = 2"))
     assert told() == [
-        f"recipe.toml:25: models.student.weights: {run}/models/student was trained on 3 classes (dark, middle, light); "
+        f"recipe.toml:25: models.student.weights: {run}/models/student trains on 3 classes (dark, middle, light); "
         "this recipe's dataset has 2 (dark, middle)"
+    ]
+    write(("clip = 1.0", weights), ("[data]", "[data]\nmean = [0.5, 0.5, 0.5]"))
+    assert told() == [
+        f"recipe.toml:26: models.student.weights: {run}/models/student normalises images with mean [0.485, 0.456, 0.406] "
+        "and std [0.229, 0.224, 0.225]; here data.mean is [0.5, 0.5, 0.5] and data.std [0.229, 0.224, 0.225]"
     ]
     write(("clip = 1.0", 'weights = { run = "runs/job", model = "teachr" }'))
     (line,) = told()
@@ -223,6 +228,32 @@ def test_a_folder_without_the_right_to_write(folder, write, told):
     write(('folder = "runs"', 'folder = "shut"'))
     assert told() == [
         "recipe.toml:59: output.folder: shut cannot be written to (Permission denied); name a folder that can"
+    ]
+
+
+def test_a_dataset_whose_folder_is_not_there(folder, write, told, monkeypatch):
+    for variable in ("KDSEG_DATA", "KDSEG_CAMVID"):
+        monkeypatch.delenv(variable, raising=False)
+    dataset = 'use = "drawn", images = 8'
+    write((dataset, 'use = "camvid"'))
+    (line,) = told()
+    assert line.startswith(
+        "recipe.toml:11: data.dataset: the folder of camvid is not said; set the option root, $KDSEG_DATA (its folder "
+        "camvid is taken) or $KDSEG_CAMVID. camvid is the 480x360, 11-class release "
+    )
+    monkeypatch.setenv("KDSEG_CAMVID", str(folder / "nowhere"))
+    (line,) = told()
+    assert line.startswith(
+        f"recipe.toml:11: data.dataset: there is no folder at $KDSEG_CAMVID ({folder}/nowhere); camvid is "
+    )
+    write((dataset, 'use = "camvid", root = "camvid"'))
+    (line,) = told()
+    assert line.startswith(f"recipe.toml:11: data.dataset: there is no folder at data.dataset.root = '{folder}/camvid'")
+    (folder / "camvid").mkdir()
+    assert told() == [
+        f"recipe.toml:11: data.dataset: {folder}/camvid/{split}: there is no such folder; CamVid has train, trainannot, "
+        "val, valannot and so on"
+        for split in ("train", "val")
     ]
 
 

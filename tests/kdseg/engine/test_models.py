@@ -1,0 +1,195 @@
+"""What a run leaves can be used by anybody, anywhere, and says what it said in the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+import kdseg
+from kdseg.errors import KdsegError
+from kdseg.hooks import Hooks
+
+RECIPE = """
+[models.teacher]
+backbone = { use = "unet", base = 4, downsamplings = 2 }
+[models.student]
+backbone = { use = "tiny", norm = "batch", edge = true }
+[terms.teacher-labels]
+learner = "teacher"
+loss = "cross_entropy"
+[terms.labels]
+learner = "student"
+loss = "cross_entropy"
+[evaluate]
+every = 2
+unit = "step"
+[callbacks.witness]
+use = "witness"
+"""
+
+ELSEWHERE = """
+import sys, torch, kdseg
+torch.set_num_threads(1)
+run = sys.argv[1]
+witness = torch.load(run + "/witness-0.pt")
+images = witness["images"].permute(0, 3, 1, 2).float() / 255
+with torch.no_grad():
+    for name, wanted in witness["logits"].items():
+        assert torch.equal(kdseg.load(run, name, which="last")(images), wanted), name
+"""
+
+
+def test_in_a_fresh_process_the_logits_are_the_same_to_the_bit(train, folder, python):
+    run = train(RECIPE).folder
+    for plugin in folder.glob("*.py"):  # the run has its own copy
+        plugin.unlink()
+    done = subprocess.run([python, "-c", ELSEWHERE, run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_of_its_folder_is_all_that_a_model_needs(train, folder, tmp_path_factory):
+    run = train(RECIPE).folder
+    wanted = torch.load(run / "witness-0.pt")
+    copy = shutil.copytree(run / "models" / "student", tmp_path_factory.mktemp("elsewhere") / "mine")
+    shutil.rmtree(run)
+    (folder / "parts.py").unlink()
+    model = kdseg.load(copy, which="last")
+    with torch.no_grad():
+        logits = model(wanted["images"].permute(0, 3, 1, 2).float() / 255)
+    assert torch.equal(logits, wanted["logits"]["student"])
+
+
+def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
+    model = kdseg.load(train(RECIPE).folder)
+    assert model.classes == ("red", "green", "blue")
+    assert model.palette == ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    assert not model.training
+    image = np.random.default_rng(0).integers(0, 256, (47, 33, 3), dtype=np.uint8)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    normalised = torch.from_numpy((image / 255 - mean) / std).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = model.network.double()(normalised)["logits"][0]
+    model.network.float()
+    found = model.predict(image)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, logits.argmax(0).numpy())
+    read_only = np.broadcast_to(image, image.shape)
+    assert np.array_equal(model.predict(read_only[::-1, ::-1])[::-1, ::-1].shape, found.shape)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((32, 32, 3)), np.zeros((32, 32), np.uint8), np.zeros((1, 3, 32, 32), np.uint8)]
+)
+def test_what_is_no_image_is_refused(train, image):
+    with pytest.raises(ValueError, match=r"takes a uint8 image H×W×3 in RGB; found"):
+        kdseg.load(train(RECIPE).folder).predict(image)
+
+
+class Remember(Hooks):
+    """Keeps the student's score at each evaluation, with the step and its weights."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_evaluation_end(self, run):
+        weights = {name: value.clone() for name, value in run.participants["student"].state_dict().items()}
+        self.seen.append((run.values["val/student/miou"], run.step, weights))
+
+
+def test_best_is_the_best_evaluation_and_last_the_last(train, weights, assert_same):
+    remember = Remember()
+    run = train(RECIPE, watcher=remember)
+    score, step, best = max(remember.seen, key=lambda seen: seen[0])
+    assert len(remember.seen) == 4
+    assert_same(weights(run, "student", "best"), best)
+    assert_same(weights(run, "student", "last"), remember.seen[-1][2])
+    card = json.loads((run.folder / "models" / "student" / "model.json").read_text())
+    assert card["best"] == {"step": step, "value": score}
+
+
+def test_a_model_folder_holds_nothing_of_teachers_and_losses(train):
+    run = train(RECIPE).folder
+    files = {path.name for path in (run / "models" / "student").iterdir()}
+    assert files == {"best.safetensors", "last.safetensors", "model.json", "parts.py"}
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "message"),
+    [
+        ("runs/recipe/latest", "studnet", "no model 'studnet'; did you mean 'student'"),
+        ("runs/nothing", None, "no run here"),
+        ("runs/recipe/latest/pictures", None, "no run here"),
+    ],
+)
+def test_what_is_not_there_is_told(train, path, model, message):
+    train(RECIPE)
+    with pytest.raises(KdsegError, match=message):
+        kdseg.load(path, model)
+
+
+def test_of_two_learners_without_a_student_one_must_be_named(train):
+    run = train(RECIPE.replace("student", "pupil")).folder
+    with pytest.raises(KdsegError, match=r"which model.* pupil, teacher"):
+        kdseg.load(run)
+    assert kdseg.load(run, "pupil").classes == ("red", "green", "blue")
+
+
+def test_a_missing_plugin_is_told_with_the_command_that_brings_it(train):
+    folder = train(RECIPE).folder / "models" / "student"
+    card = json.loads((folder / "model.json").read_text())
+    card |= {"backbone": "kdseg-giants/supernet", "plugin_version": "1.2.3"}
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(KdsegError, match=r"supernet(?s:.*)pip install 'kdseg-giants==1\.2\.3'"):
+        kdseg.load(folder)
+
+
+def test_a_missing_plugin_file_is_told(train):
+    folder = train(RECIPE).folder / "models" / "student"
+    (folder / "parts.py").unlink()
+    with pytest.raises(KdsegError, match=r"tiny(?s:.*)the file parts\.py; copy it beside"):
+        kdseg.load(folder)
+
+
+TIED = """
+
+class Tied(TinyNetwork):
+    def __init__(self, options, classes):
+        super().__init__(options, classes)
+        self.alias = self.encoder
+        self.register_buffer("constant", self.head.bias.detach())
+
+
+@frozen(kw_only=True)
+class TiedTiny(Tiny):
+    \"""A network with weights under two names.\"""
+
+    name: ClassVar[str] = "tied"
+
+    def build(self, ctx):
+        return Tied(self, ctx.num_classes)
+"""
+
+
+def test_weights_that_are_tied_survive(train, folder, weights):
+    parts = folder / "parts.py"
+    source = parts.read_text(encoding="utf-8").replace("return [Tiny]", "return [Tiny, TiedTiny]")
+    parts.write_text(source + TIED, encoding="utf-8")
+    run = train(RECIPE.replace('"tiny", norm = "batch", edge = true', '"tied"'))
+    model = kdseg.load(run.folder, which="last")
+    assert model.network.alias[0].weight is model.network.encoder[0].weight
+    assert torch.equal(weights(run, "student")["alias.0.weight"], model.network.encoder[0].weight)
+
+
+def test_damaged_weights_are_told(train):
+    folder = train(RECIPE).folder / "models" / "student"
+    (folder / "best.safetensors").write_bytes((folder / "last.safetensors").read_bytes()[:200])
+    with pytest.raises(KdsegError, match=r"student/best\.safetensors: these weights cannot be loaded"):
+        kdseg.load(folder)
+    (folder / "best.safetensors").unlink()
+    with pytest.raises(KdsegError, match=r"best\.safetensors: no such weights"):
+        kdseg.load(folder)

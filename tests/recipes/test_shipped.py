@@ -1,0 +1,205 @@
+"""The shipped recipes: what they say of themselves, that nothing is wrong with them, and that each runs to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kdseg as library
+from kdseg.engine.plan import Plan
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.schema import Learner
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+CAMVID = [name for name in RECIPES if name.startswith("camvid")]
+SYNTHETIC = [name for name in RECIPES if name not in CAMVID]
+needs_camvid = pytest.mark.skipif(
+    "KDSEG_CAMVID" not in os.environ, reason="KDSEG_CAMVID does not say where the images of CamVid are"
+)
+CITATION = re.compile(r"# Source: (a baseline\.|.+ \(\d{4}\.\d{5}\).*)")
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path, monkeypatch):
+    """Let the runs of a test lie in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(name):
+    return load_recipe(FOLDER / f"{name}.toml")
+
+
+# What they say
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_opens_with_what_it_shows_and_its_source(name):
+    lines = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+    opening = lines[: next(number for number, line in enumerate(lines) if not line.startswith("# "))]
+    assert len(" ".join(opening[:-1])) > 60
+    assert [line for line in opening if CITATION.fullmatch(line)]
+
+
+def test_there_are_those_that_the_documentation_names():
+    assert set(RECIPES) >= {
+        "camvid_online",
+        "camvid_student",
+        "offline_logit",
+        "online_alternating",
+        "student_alone",
+        "teacher",
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_is_found_by_its_bare_name(kdseg, name):
+    assert kdseg("check", "--quick", name).status == 0
+
+
+# That they compare like with like
+
+
+def student_of(name, steps_per_epoch):
+    """All that decides how a recipe's student learns from labels."""
+    recipe = load(name).recipe
+    terms = {label: evolved.loss for label, evolved in recipe.terms.items() if evolved.loss.role == "supervised"}
+    return {
+        "steps": Plan(recipe=recipe, steps_per_epoch=steps_per_epoch).learner_steps["student"],
+        "model": recipe.models["student"],
+        "data": recipe.data,
+        "seed": recipe.seed,
+        "batch_size": recipe.train.batch_size,
+        "labels": terms["student-labels"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("baseline", "name", "steps_per_epoch"),
+    [
+        ("student_alone", "online_alternating", 250),
+        ("student_alone", "offline_logit", 250),
+        ("camvid_student", "camvid_online", 45),
+    ],
+)
+def test_a_student_is_held_against_one_of_as_many_steps_and_all_else_equal(baseline, name, steps_per_epoch):
+    assert student_of(baseline, steps_per_epoch) == student_of(name, steps_per_epoch)
+
+
+def test_the_offline_teacher_is_the_network_of_its_recipe():
+    teacher = load("teacher").recipe
+    offline = load("offline_logit").recipe
+    assert offline.models["teacher"].backbone == teacher.models["teacher"].backbone
+    assert offline.models["teacher"].weights.recipe == FOLDER / "teacher.toml"
+    assert offline.data == teacher.data
+
+
+# That nothing is wrong with them
+
+
+@pytest.mark.parametrize("name", [*SYNTHETIC, *(pytest.param(name, marks=needs_camvid) for name in CAMVID)])
+def test_check_finds_nothing_wrong(kdseg, working_folder, name):
+    status, out, err = kdseg("check", str(FOLDER / f"{name}.toml"))
+    assert (status, err) == (0, "")
+    assert out.endswith("\nno problem found\n")
+    assert "warning" not in out
+    assert list(working_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", CAMVID)
+def test_without_its_images_it_names_the_variable(kdseg, monkeypatch, name):
+    monkeypatch.delenv("KDSEG_DATA", raising=False)
+    monkeypatch.delenv("KDSEG_CAMVID", raising=False)
+    status, out, err = kdseg("check", str(FOLDER / f"{name}.toml"))
+    assert (status, out) == (2, "")
+    assert re.search(r"camvid_online\.toml:\d+: data\.dataset: .*\$KDSEG_CAMVID", err)
+
+
+# That they run
+
+
+def shrunk(name, steps):
+    """Settings that leave a recipe what it is, and make it run in seconds."""
+    recipe = load(name).recipe
+    learners = [label for label, model in recipe.models.items() if isinstance(model, Learner)]
+    length = "train.steps" if recipe.train.steps_of is None else "train.steps_of.student"
+    settings = [f"{length}={steps}", "train.batch_size=2", "train.workers=0", "evaluate.unit=step"]
+    settings += [f"models.{label}.backbone.base=4" for label in learners]
+    if name in SYNTHETIC:
+        settings += ["data.train.images=8", "data.val.images=4"]
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def assert_ready(summary, classes):
+    """Hold what a finished run left against what it should have."""
+    run = Path(summary["folder"])
+    assert (run / "pictures/comparison.png").stat().st_size > 1000
+    for name, participant in summary["participants"].items():
+        assert 0 <= participant["miou"] <= 1
+        if participant["steps"]:
+            model = library.load(run, name)
+            mask = model.predict(np.zeros((64, 96, 3), np.uint8))
+            assert mask.shape == (64, 96)
+            assert len(model.classes) == classes
+
+
+@pytest.mark.parametrize("name", [name for name in SYNTHETIC if name != "offline_logit"])
+def test_it_runs_to_its_end_on_drawn_images(kdseg, name):
+    status, out, err = kdseg("run", str(FOLDER / f"{name}.toml"), "--json", *shrunk(name, 4))
+    assert status == 0, err
+    summary = json.loads(out)
+    steps = {label: participant["steps"] for label, participant in summary["participants"].items()}
+    wanted = {"online_alternating": {"teacher": 2, "student": 4}, "student_alone": {"student": 4}, "teacher": {"teacher": 4}}
+    assert steps == wanted[name]
+    assert_ready(summary, 19)
+
+
+@needs_camvid
+@pytest.mark.parametrize("name", CAMVID)
+def test_it_runs_to_its_end_on_real_images(kdseg, working_folder, monkeypatch, name):
+    everything = Path(os.environ["KDSEG_CAMVID"])
+    for split, count in (("train", 6), ("val", 2)):
+        for file in sorted((everything / split).glob("*.png"))[:count]:
+            for folder in (split, f"{split}annot"):
+                (working_folder / "few" / folder).mkdir(parents=True, exist_ok=True)
+                shutil.copy(everything / folder / file.name, working_folder / "few" / folder)
+    monkeypatch.setenv("KDSEG_CAMVID", str(working_folder / "few"))
+    status, out, err = kdseg("run", str(FOLDER / f"{name}.toml"), "--json", *shrunk(name, 4))
+    assert status == 0, err
+    summary = json.loads(out)
+    assert summary["participants"]["student"]["steps"] == 4
+    assert_ready(summary, 11)
+
+
+def test_a_frozen_teacher_is_trained_first_and_only_once(kdseg, working_folder):
+    """Both recipes are shrunk in copies: what `--set` says reaches the student's recipe alone."""
+    for name in ("offline_logit", "teacher"):
+        text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+        for pattern, replacement in (
+            (r"^steps = \d+$", "steps = 3\nworkers = 0"),
+            (r"^batch_size = 8$", "batch_size = 2"),
+            (r'"unet70m"$', '{ use = "unet70m", base = 4 }'),
+            (r'"synthroad", ', '"synthroad", images = 8, '),
+        ):
+            text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            assert count == 1, pattern
+        (working_folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    status, out, err = kdseg("run", "offline_logit.toml", "--json")
+    assert status == 0, err
+    summary = json.loads(out)
+    (teacher,) = (working_folder / "runs/teacher").glob("[0-9]*")
+    trained = json.loads((teacher / "summary.json").read_text())["participants"]["teacher"]
+    frozen, student = (summary["participants"][name] for name in ("teacher", "student"))
+    assert (trained["steps"], frozen["steps"], student["steps"]) == (3, 0, 3)
+    assert frozen["miou"] == trained["best"]["value"]  # the teacher's best weights, on the same images
+    assert_ready(summary, 19)
+    assert kdseg("run", "offline_logit.toml").status == 0
+    assert list((working_folder / "runs/teacher").glob("[0-9]*")) == [teacher]
+    assert len(list((working_folder / "runs/offline_logit").glob("[0-9]*"))) == 2
