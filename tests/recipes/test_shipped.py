@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kdseg as library
+from kdseg import load
 from kdseg.engine.plan import Plan
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Learner
@@ -33,8 +33,8 @@ def working_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def load(name):
-    return load_recipe(FOLDER / f"{name}.toml")
+def recipe_of(name):
+    return load_recipe(FOLDER / f"{name}.toml").recipe
 
 
 # What they say
@@ -69,15 +69,14 @@ def test_it_is_found_by_its_bare_name(kdseg, name):
 
 def student_of(name, steps_per_epoch):
     """All that decides how a recipe's student learns from labels."""
-    recipe = load(name).recipe
-    terms = {label: evolved.loss for label, evolved in recipe.terms.items() if evolved.loss.role == "supervised"}
+    recipe = recipe_of(name)
     return {
         "steps": Plan(recipe=recipe, steps_per_epoch=steps_per_epoch).learner_steps["student"],
         "model": recipe.models["student"],
         "data": recipe.data,
         "seed": recipe.seed,
         "batch_size": recipe.train.batch_size,
-        "labels": terms["student-labels"],
+        "labels": (recipe.terms["student-labels"].loss, recipe.terms["student-labels"].weight),
     }
 
 
@@ -94,8 +93,7 @@ def test_a_student_is_held_against_one_of_as_many_steps_and_all_else_equal(basel
 
 
 def test_the_offline_teacher_is_the_network_of_its_recipe():
-    teacher = load("teacher").recipe
-    offline = load("offline_logit").recipe
+    teacher, offline = recipe_of("teacher"), recipe_of("offline_logit")
     assert offline.models["teacher"].backbone == teacher.models["teacher"].backbone
     assert offline.models["teacher"].weights.recipe == FOLDER / "teacher.toml"
     assert offline.data == teacher.data
@@ -127,7 +125,7 @@ def test_without_its_images_it_names_the_variable(kdseg, monkeypatch, name):
 
 def shrunk(name, steps):
     """Settings that leave a recipe what it is, and make it run in seconds."""
-    recipe = load(name).recipe
+    recipe = recipe_of(name)
     learners = [label for label, model in recipe.models.items() if isinstance(model, Learner)]
     length = "train.steps" if recipe.train.steps_of is None else "train.steps_of.student"
     settings = [f"{length}={steps}", "train.batch_size=2", "train.workers=0", "evaluate.unit=step"]
@@ -144,7 +142,7 @@ def assert_ready(summary, classes):
     for name, participant in summary["participants"].items():
         assert 0 <= participant["miou"] <= 1
         if participant["steps"]:
-            model = library.load(run, name)
+            model = load(run, name)
             mask = model.predict(np.zeros((64, 96, 3), np.uint8))
             assert mask.shape == (64, 96)
             assert len(model.classes) == classes
@@ -156,7 +154,11 @@ def test_it_runs_to_its_end_on_drawn_images(kdseg, name):
     assert status == 0, err
     summary = json.loads(out)
     steps = {label: participant["steps"] for label, participant in summary["participants"].items()}
-    wanted = {"online_alternating": {"teacher": 2, "student": 4}, "student_alone": {"student": 4}, "teacher": {"teacher": 4}}
+    wanted = {
+        "online_alternating": {"teacher": 2, "student": 4},
+        "student_alone": {"student": 4},
+        "teacher": {"teacher": 4},
+    }
     assert steps == wanted[name]
     assert_ready(summary, 19)
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 PLUGIN = HERE / "drawn.py"
@@ -16,7 +19,7 @@ def recipe() -> str:
     return (HERE / "recipe.toml").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def one_thread() -> Iterator[None]:
     """Networks this small gain nothing from threads."""
     import torch
@@ -36,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) ->
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, recipe: str, one_thread: None) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
     """The folder above a finished run of the sound recipe. Its plugin file is left only as the run's own copy."""
     from kdseg.engine.run import run_recipe
     from kdseg.recipe.load import load_recipe
@@ -62,3 +65,17 @@ def write(folder: Path, recipe: str) -> Callable[..., Path]:
         return folder / name
 
     return write
+
+
+@pytest.fixture
+def told(kdseg: Callable[..., Any], folder: Path) -> Callable[..., list[str]]:
+    """Check ``recipe.toml`` as it lies there, and give the lines of what is told; nothing may be written."""
+
+    def told(*settings: str) -> list[str]:
+        before = sorted(folder.rglob("*"))
+        status, out, err = kdseg("check", "recipe.toml", *(word for one in settings for word in ("--set", one)))
+        assert (status, out) == (2, "")
+        assert sorted(folder.rglob("*")) == before
+        return err.splitlines()
+
+    return told

@@ -88,7 +88,11 @@ def test_a_frozen_teacher_scores_as_in_the_run_that_trained_it(kdseg, folder, wr
 
 
 def test_a_class_that_nowhere_occurs_is_absent(kdseg, folder, write):
-    write(("steps = 6", "steps = 2"), ("images = 8 }", 'images = 8 }\nval = { labels = "ignored" }'), ('use = "checkpoint"\nkeep = 1', 'use = "signalled"'))
+    write(
+        ("steps = 6", "steps = 2"),
+        ("images = 8 }", 'images = 8 }\nval = { labels = "ignored" }'),
+        ('use = "checkpoint"\nkeep = 1', 'use = "signalled"'),
+    )
     assert kdseg("run", "recipe.toml").status == 0
     status, out, _ = kdseg("evaluate", "runs/job")
     assert status == 0
@@ -101,7 +105,10 @@ def test_a_class_that_nowhere_occurs_is_absent(kdseg, folder, write):
     ("words", "told"),
     [
         (["--split", "tset"], "drawn has no split 'tset'; it has train, val"),
-        (["--model", "studnt"], "the run has no participant 'studnt'; did you mean 'student'?; it has teacher, student"),
+        (
+            ["--model", "studnt"],
+            "the run has no participant 'studnt'; did you mean 'student'?; it has teacher, student",
+        ),
         (["--model", "pupil"], "the run has no participant 'pupil'; it has teacher, student"),
     ],
 )
@@ -116,7 +123,11 @@ def test_a_folder_that_is_no_run_is_told(kdseg, folder):
 
 
 def test_a_split_without_labels_is_told(kdseg, folder, write):
-    write(("steps = 6", "steps = 2"), ("images = 8 }", 'images = 8 }\nval = { labels = "none" }'), ('use = "checkpoint"\nkeep = 1', 'use = "signalled"'))
+    write(
+        ("steps = 6", "steps = 2"),
+        ("images = 8 }", 'images = 8 }\nval = { labels = "none" }'),
+        ('use = "checkpoint"\nkeep = 1', 'use = "signalled"'),
+    )
     assert kdseg("run", "recipe.toml").status == 0
     told = "the val split has no labels to score against; `kdseg predict` writes its masks"
     assert kdseg("evaluate", "runs/job") == (2, "", f"{told}\n")

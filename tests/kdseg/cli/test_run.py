@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import kdseg
+from kdseg import load
 
 CALLBACK = 'use = "checkpoint"\nkeep = 1'
 NO_CALLBACK = CALLBACK, 'use = "signalled"'
@@ -42,7 +42,7 @@ def strict_json(text):
 
 
 def parameters(run, name):
-    return sum(parameter.numel() for parameter in kdseg.load(run, name).parameters())
+    return sum(parameter.numel() for parameter in load(run, name).parameters())
 
 
 # What a run prints
@@ -205,7 +205,7 @@ def test_what_cannot_be_resumed_is_told(kdseg, folder, finished):
 @pytest.fixture
 def start(folder, write):
     """Start a run without end, and wait until it has evaluated once."""
-    write(("steps = 6", "steps = 100000"), ("every = 3", "every = 40"))
+    write(("steps = 6", "steps = 100000"), ("every = 3", "every = 10"))
     children = []
 
     def start(**streams):
@@ -226,14 +226,16 @@ def test_signals_in_the_midst_of_writing_garble_nothing(start):
     told = []
     for line in child.stderr:
         told.append(line)
-        if line.startswith("step 40/100000  epoch"):
+        if line.startswith("step 10/100000  epoch"):
             for _ in range(50):
                 child.terminate()
     assert child.wait(60) == 143, "".join(told)
     warning = "warning: SIGTERM: stopping after this step, with a checkpoint"
-    whole = rf"malloc: .+|runs/job/.+|step \d+/100000  \S.+|{warning}|to go on from the last checkpoint: kdseg resume .+"
+    whole = (
+        rf"malloc: .+|runs/job/.+|step \d+/100000  \S.+|{warning}|to go on from the last checkpoint: kdseg resume .+"
+    )
     assert all(re.fullmatch(whole, line.rstrip("\n")) for line in told), told
-    assert len([line for line in told if line.startswith("step 40/100000  epoch")]) == 1
+    assert len([line for line in told if line.startswith("step 10/100000  epoch")]) == 1
     assert told[-1].startswith("to go on")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kdseg.engine.check import check
@@ -68,12 +70,15 @@ def test_what_sees_micro_batches(told, settings, world, share):
     found = told(STUDENT + LABELS + margin, *settings, world=world)
     assert found == [
         f"terms.margin.loss: a mean over a batch, and it sees micro-batches of {share} images",
-        f"train.micro_batches: batch normalisation sees micro-batches of {share} images, not the step's 4; "
-        "group normalisation would see no difference",
+        (
+            f"train.micro_batches: batch normalisation sees micro-batches of {share} images, not the step's 4; "
+            "group normalisation would see no difference"
+        ),
     ]
 
 
 def test_more_memory_than_there_is(told, monkeypatch):
-    monkeypatch.setattr("kdseg.engine.advice.available_memory", lambda: 2**20)
-    (found,) = told(STUDENT + LABELS)
-    assert found.startswith("train.batch_size: a step takes about 0.0 GiB of memory and 0.0 GiB are free")
+    """70 million weights, their gradients and AdamW's two moments are 16 bytes each: 1.04 GiB, and layers' outputs."""
+    monkeypatch.setattr("kdseg.engine.advice.available_memory", lambda: 2**30)
+    (found,) = told(STUDENT.replace("tiny", "unet70m") + LABELS)
+    assert re.fullmatch(r"train\.batch_size: a step takes about 1\.[01] GiB of memory and 1\.0 GiB are free", found)

@@ -61,9 +61,14 @@ def test_a_draft_that_a_killed_process_left_is_written_over(tmp_path):
 
 def test_a_folder_is_whole_or_nowhere(tmp_path):
     path = tmp_path / "checkpoints" / "step-1"
-    with pytest.raises(RuntimeError, match="in the middle"), whole_folder(path) as draft:
-        (draft / "first").write_text("1")
-        raise RuntimeError("in the middle")
+
+    def fail():
+        with whole_folder(path) as draft:
+            (draft / "first").write_text("1")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
     assert listing(tmp_path) == ["checkpoints"]
     for content in ("old", "new"):
         with whole_folder(path) as draft:
