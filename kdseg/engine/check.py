@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kdseg.recipe.load import LoadedRecipe
 
 IMAGES_READ = 8
-"""How many images of a split are read, at most, to see whether they fit together."""
+"""How many images of a split are read, at most, to see whether they fit the networks and each other."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -119,14 +119,14 @@ class _Check:
         return participants
 
     def open_splits(self, num_classes: int) -> tuple[Samples, Samples]:
-        """Open both splits and read a first sample of each."""
+        """Open both splits and read the first samples of each."""
         data, train = self.loaded.recipe.data, self.loaded.recipe.train
         opened: dict[str, Samples] = {}
         for split in ("train", "val"):
             dataset = data.for_split(split)
             with self.placed("data.dataset" if dataset is data.dataset else f"data.{split}"):
                 samples = dataset.build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
-                _check_first(samples, split, num_classes)
+                _check_samples(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
             with self.placed("train.batch_size"):
@@ -257,18 +257,19 @@ class _Check:
             raise ProblemsError(self.problems)
 
 
-def _check_first(samples: Samples, split: str, num_classes: int) -> None:
-    """Refuse a split without samples, or one whose first sample no network could learn from."""
+def _check_samples(samples: Samples, split: str, num_classes: int) -> None:
+    """Refuse a split without samples, or one whose first samples no network could learn from."""
     if not len(samples):
         raise KdsegError(f"the {split} split has no images")
-    sample = labelled(samples[0])
-    refuse_small(sample.image, f"{split} image {sample.id}")
-    labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
-    if labels:
-        raise KdsegError(
-            f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 to "
-            f"{num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
-        )
+    for index in range(min(len(samples), IMAGES_READ)):
+        sample = labelled(samples[index])
+        refuse_small(sample.image, f"{split} image {sample.id}")
+        labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
+        if labels:
+            raise KdsegError(
+                f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
+                f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
+            )
 
 
 def _count(module: torch.nn.Module) -> int:

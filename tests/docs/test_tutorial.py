@@ -22,8 +22,8 @@ LONG_ENOUGH = ("train.steps_of.student=16",)
 """Further settings of a run that is to be stopped on its way."""
 
 
-class Session:
-    """A person at a terminal, who types what the tutorial says."""
+class Terminal:
+    """Takes what the tutorial says, as if a person typed it."""
 
     def __init__(self, folder, kdseg, capsys):
         self.folder, self.kdseg, self.capsys = folder, kdseg, capsys
@@ -87,7 +87,7 @@ class Session:
 
 
 @pytest.fixture
-def session(tmp_path, root, monkeypatch, kdseg, capsys):
+def terminal(tmp_path, root, monkeypatch, kdseg, capsys):
     """A terminal in a folder with the recipes of the project and a photograph."""
     import cv2
     import numpy as np
@@ -97,18 +97,18 @@ def session(tmp_path, root, monkeypatch, kdseg, capsys):
     picture = np.random.default_rng(0).integers(0, 256, (75, 133, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "photos" / "street.png"), picture)
     monkeypatch.chdir(tmp_path)
-    return Session(tmp_path, kdseg, capsys)
+    return Terminal(tmp_path, kdseg, capsys)
 
 
-def test_the_tutorial_works_as_it_stands(session, pages):
+def test_the_tutorial_works_as_it_stands(terminal, pages):
     page = pages["docs/tutorial.md"]
     for block in page.blocks:
-        session.type(block)
+        terminal.type(block)
 
     (tree,) = [block.text for block in page.blocks if "──" in block.text]
-    run = next(session.folder.glob("runs/online_alternating/2*"))
+    run = next(terminal.folder.glob("runs/online_alternating/2*"))
     named = set(re.findall(r"── ([\w.]+)", tree)) - {"TIMESTAMP", "latest"}
     assert {path.name for path in run.iterdir()} == named - {"comparison.png"}
     assert (run / "pictures" / "comparison.png").exists()
-    assert (session.folder / "predictions" / "street_overlay.png").exists()
-    assert (session.folder / "runs" / "my_loss" / "latest" / "plugins" / "my_losses.py").exists()
+    assert (terminal.folder / "predictions" / "street_overlay.png").exists()
+    assert (terminal.folder / "runs" / "my_loss" / "latest" / "plugins" / "my_losses.py").exists()

@@ -9,7 +9,7 @@ import numpy as np
 
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg_road.synthroad import labels as L
-from kdseg_road.synthroad.paint import BLUE, DARK, EARTH, GREEN, LIGHT, MID, RED, YELLOW, mix
+from kdseg_road.synthroad.paint import GREYS, VIVIDS, mix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
     from kdseg_road.synthroad.dice import Dice
     from kdseg_road.synthroad.view import View
 
-_CELLS = 64  # of noise, over the image's height
-# label: second tone, speckle, upright streaks, level streaks
-_SECOND = {
-    L.ROAD: (MID, 0.2, 0, 0),
-    L.SIDEWALK: (EARTH, 1, 0, 0),
-    L.BUILDING: (DARK, 0.3, 0, 0),
-    L.WALL: (LIGHT, 0, 0, 1),
-    L.FENCE: (GREEN, 0, 0.7, 0),
-    L.POLE: (DARK, 0, 0.3, 0),
-    L.TRAFFIC_LIGHT: (DARK, 0.3, 0, 0),
-    L.TRAFFIC_SIGN: (LIGHT, 0.3, 0, 0),
-    L.VEGETATION: (DARK, 1, 0, 0),
-    L.TERRAIN: (EARTH, 0, 1, 0),
-    L.SKY: (LIGHT, 0, 0, 0),
-    L.PERSON: (EARTH, 0, 0, 1),
-    L.RIDER: (GREEN, 0.8, 0, 0),
-    L.CAR: (LIGHT, 0, 0, 0),
-    L.TRUCK: (MID, 0, 0.7, 0),
-    L.BUS: (DARK, 0, 0, 0.7),
-    L.BICYCLE: (LIGHT, 0.3, 0, 0),
+_CELLS = 64  # of texture and of noise, over the image's height
+_RELIEF = 40.0
+
+# label: tint, tile
+_GREY = (1.0, 1.0, 1.0)
+_WARM = (1.2, 0.0, -1.2)
+_WEAVES = {
+    L.SIDEWALK: (_WARM, ("#.#.", ".#.#", "#.#.", ".#.#")),
+    L.BUILDING: (_GREY, ("####", "#..#", "#..#", "####")),
+    L.WALL: (_GREY, ("####", "####", "....", "....")),
+    L.FENCE: (_WARM, ("##..", "##..", "##..", "##..")),
+    L.POLE: (_WARM, ("####", "####", "....", "....")),
+    L.TRAFFIC_LIGHT: (_GREY, ("#.#.", ".#.#", "#.#.", ".#.#")),
+    L.VEGETATION: (_GREY, ("##..", "##..", "..##", "..##")),
+    L.TERRAIN: (_GREY, ("#.#.", "#.#.", "#.#.", "#.#.")),
+    L.PERSON: (_GREY, ("#..#", "##..", ".##.", "..##")),
+    L.RIDER: (_WARM, ("..##", ".##.", "##..", "#..#")),
+    L.CAR: (_GREY, ("#...", "....", "....", "....")),
+    L.TRUCK: (_GREY, ("#.#.", "#.#.", "#.#.", "#.#.")),
+    L.BUS: (_WARM, ("####", "....", "####", "....")),
+    L.BICYCLE: (_WARM, ("####", "#..#", "#..#", "####")),
 }
-_ALPHA = np.zeros((3, 256), np.float32)
-for _label, (_, *_amounts) in _SECOND.items():
-    _ALPHA[:, _label] = _amounts
+_TILES = np.zeros((256, 4, 4, 3), np.float32)
+for _label, (_tint, _tile) in _WEAVES.items():
+    _TILES[_label] = np.array([[1 if cell == "#" else -1 for cell in row] for row in _tile])[..., None] * _RELIEF * np.array(_tint)
 
 
 def add_bonnet(view: View, dice: Dice) -> None:
@@ -53,7 +54,7 @@ def add_bonnet(view: View, dice: Dice) -> None:
         arch = np.stack([middle + a * reach, top + (height - top) * a**2 * 0.8], axis=-1)
         corners = np.array(((middle + reach, height + 2), (middle - reach, height + 2)))
         points = np.rint(np.concatenate([arch, corners])).astype(np.int32)
-        cv2.fillPoly(view.canvas, [points], (*mix(dice, MID, RED, BLUE, DARK, LIGHT), IGNORE_INDEX))
+        cv2.fillPoly(view.canvas, [points], (*mix(dice, *GREYS, *VIVIDS), IGNORE_INDEX))
 
 
 def photograph(
@@ -62,15 +63,11 @@ def photograph(
     """Give the image H×W×3 and the mask H×W."""
     mask = cv2.extractChannel(view.canvas, 3)
     image = cv2.cvtColor(view.canvas, cv2.COLOR_RGBA2RGB).astype(np.float32)
-    alpha = np.zeros(mask.shape, np.float32)
-    for amounts, (rows, columns) in zip(_ALPHA, ((1.0, 1.0), (0.15, 1.0), (1.0, 0.1)), strict=True):
-        noise = _noise(generator, mask.shape, rows, columns)
-        alpha += cv2.LUT(mask, amounts) * np.clip(0.5 + 1.5 * noise, 0, 1)
-    table = np.zeros((256, 1, 3), np.uint8)
-    for label, (tone, *_) in _SECOND.items():
-        table[label] = mix(dice, tone)
-    second = cv2.LUT(cv2.merge([mask] * 3), table)
-    image += (second - image) * alpha[..., None]
+    h, w = mask.shape
+    cell = max(1, h / _CELLS)
+    r = (np.arange(h) / cell).astype(int)[:, None] % 4
+    c = (np.arange(w) / cell).astype(int)[None] % 4
+    image += _TILES[mask, r, c]
     image *= (1 + 0.15 * _noise(generator, mask.shape, 0.1, 0.1))[..., None]
     image = np.clip(image, 0, 255).astype(np.uint8)
     image = cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5))
@@ -88,8 +85,8 @@ def _noise(generator: np.random.Generator, shape: tuple[int, ...], rows: float, 
 
 def _development(dice: Dice) -> npt.NDArray[np.uint8]:
     """Draw exposure, contrast and white balance, as a table 1×256×3."""
-    exposure, gamma = dice.between(0.7, 1.25), dice.between(0.85, 1.2)
-    balance = np.array([dice.between(0.88, 1.12) for _ in range(3)])
+    exposure, gamma = dice.between(0.6, 1.3), dice.between(0.8, 1.25)
+    balance = np.array([dice.between(0.8, 1.2) for _ in range(3)])
     haze = dice.between(0, 20)
     level = (np.arange(256) / 255) ** gamma
     values = haze + (255 - haze) * level[:, None] * balance * exposure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import BUILDING, FENCE, VEGETATION, WALL
-from kdseg_road.synthroad.paint import DARK, EARTH, GLASS, GREEN, LIGHT, mix, shade
+from kdseg_road.synthroad.paint import DARK, EARTHS, GLASS, GREENS, GREYS, VIVIDS, mix, shade
 from kdseg_road.synthroad.thing import Thing
 from kdseg_road.synthroad.view import NEAR, circle
 
@@ -59,7 +59,7 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
     """A block with rows of windows."""
     x = side.front + side.sign * set_back
     height = dice.between(4.5, 15)
-    plaster = mix(dice, EARTH)
+    plaster = mix(dice, *EARTHS, *GREYS, *VIVIDS[3:4])
     glass = mix(dice, GLASS, DARK)
     # the gable towards the camera
     view.panel((x, 0, near), (side.sign * 9, 0, 0), (0, height, 0), _WHOLE, shade(plaster, dice.between(0.6, 0.9)), BUILDING)
@@ -83,7 +83,8 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
 def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """A wall as high as a person, with courses of stone."""
     height = dice.between(1.8, 3.2)
-    stone, mortar = mix(dice, EARTH), mix(dice, LIGHT)
+    stone = mix(dice, *EARTHS, *GREYS)
+    mortar = shade(stone, 0.7)
     view.panel((side.front, 0, near), (side.sign * 0.5, 0, 0), (0, height, 0), _WHOLE, shade(stone, 0.75), WALL)
     view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, stone, WALL)
     courses = np.arange(0.35, height - 0.1, dice.between(0.3, 0.36))
@@ -97,7 +98,8 @@ def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> Non
 def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """Pickets between two rails, dark behind."""
     height = dice.between(1.6, 2.6)
-    wood, gap = mix(dice, LIGHT), mix(dice, GREEN)
+    wood = mix(dice, *EARTHS, *GREYS, *GREENS[:2])
+    gap = shade(wood, 0.6)
     view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, gap, FENCE)
     pitch = dice.between(0.25, 0.35)
     s = np.arange(max(near, 2.0), far, pitch * (1 + near / 20))
@@ -110,7 +112,7 @@ def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> No
 def _hedge(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """A hedge with a ragged top."""
     height = dice.between(1.0, 2.4)
-    leaf = mix(dice, GREEN)
+    leaf = mix(dice, *GREENS)
     view.panel((side.front, 0, near), (side.sign * 1.5, 0, 0), (0, height, 0), _WHOLE, shade(leaf, 0.75), VEGETATION)
     z = np.linspace(near, far, 12)
     top = np.array([height * dice.between(0.85, 1.15) for _ in z])
@@ -129,7 +131,7 @@ def _trees(dice: Dice, side: Side, near: float, far: float, set_back: float) -> 
 def tree(view: View, dice: Dice, *, x: float, z: float) -> None:
     """A trunk and a lobed crown with lighter and darker clumps."""
     height, radius = dice.between(3.0, 6.5), dice.between(1.2, 2.4)
-    bark, leaf = mix(dice, DARK), mix(dice, GREEN)
+    bark, leaf = mix(dice, *EARTHS[:2]), mix(dice, *GREENS)
     view.card(x, z, np.array(((-0.15, 0), (0.15, 0), (0.12, height), (-0.12, height))), bark, VEGETATION)
     lobes = np.array([dice.between(0.8, 1.2) for _ in range(14)])[:, None]
     crown: Points = circle(0, 0, radius) * lobes

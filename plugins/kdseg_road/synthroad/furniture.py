@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN
-from kdseg_road.synthroad.paint import BLUE, DARK, LIGHT, MID, RED, YELLOW, mix, shade
+from kdseg_road.synthroad.paint import BLUE, DARK, GREYS, LIGHT, RED, mix, shade
 from kdseg_road.synthroad.thing import Thing
 from kdseg_road.synthroad.view import box, circle
 
@@ -28,6 +28,7 @@ def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
         z = dice.between(5, 11)
         while z < 30:
             x = side.kerb + side.sign * dice.between(0.3, 0.9)
+            z = max(z, abs(x) / 0.42)
             paint = dice.pick((_lamp, _traffic_light, _traffic_light, _sign, _sign, _sign))
             yield Thing(z, partial(paint, x=x, z=z))
             z += dice.between(8, 20)
@@ -35,22 +36,22 @@ def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
 
 def _pole(view: View, dice: Dice, x: float, z: float, height: float) -> None:
     width = dice.between(0.17, 0.25) + 0.004 * z
-    metal, dark = mix(dice, MID), mix(dice, DARK)
+    metal, dark = mix(dice, *GREYS), mix(dice, DARK)
     view.card(x, z, box(-width, 0, width, height), metal, POLE)
-    view.card(x, z, box(-width, 0, 0, height), dark, POLE)
+    view.card(x, z, box(-width, 0, -width / 3, height), dark, POLE)
 
 
 def _lamp(view: View, dice: Dice, *, x: float, z: float) -> None:
     height = dice.between(5, 8)
     _pole(view, dice, x, z, height)
     reach = dice.sign() * dice.between(0.8, 2.0)
-    view.card(x, z, box(0, height, reach, height + 0.22), mix(dice, MID), POLE)
+    view.card(x, z, box(0, height, reach, height + 0.22), mix(dice, *GREYS), POLE)
 
 
 def _traffic_light(view: View, dice: Dice, *, x: float, z: float) -> None:
     foot = dice.between(1.6, 2.4)
     _pole(view, dice, x, z, foot + dice.between(0.2, 1.6))
-    view.card(x, z, box(-0.55, foot - 0.05, 0.55, foot + 2.25), mix(dice, YELLOW), TRAFFIC_LIGHT)
+    view.card(x, z, box(-0.55, foot - 0.05, 0.55, foot + 2.25), mix(dice, LIGHT), TRAFFIC_LIGHT)
     view.card(x, z, box(-0.4, foot + 0.1, 0.4, foot + 2.1), mix(dice, DARK), TRAFFIC_LIGHT)
     lit = dice.count(0, 2)
     for i, lamp in enumerate(_LAMPS):

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-MID: Colour = (122, 122, 126)
-LIGHT: Colour = (225, 225, 222)
+GREYS: tuple[Colour, ...] = ((80, 82, 86), (105, 105, 108), (125, 124, 120), (150, 150, 155))
+EARTHS: tuple[Colour, ...] = ((150, 95, 65), (165, 120, 80), (185, 155, 115), (140, 130, 95))
+GREENS: tuple[Colour, ...] = ((50, 85, 40), (75, 115, 50), (105, 135, 70), (130, 145, 85))
+VIVIDS: tuple[Colour, ...] = ((190, 40, 40), (40, 75, 175), (220, 175, 40), (230, 230, 230), (40, 40, 46))
+SKIES: tuple[Colour, ...] = ((140, 180, 230), (185, 205, 230), (210, 210, 215), (165, 170, 180))
 DARK: Colour = (38, 38, 44)
-GREEN: Colour = (80, 130, 50)
-EARTH: Colour = (180, 120, 80)
+LIGHT: Colour = (225, 225, 222)
 RED: Colour = (200, 40, 40)
 BLUE: Colour = (40, 80, 190)
-YELLOW: Colour = (225, 180, 40)
 GLASS: Colour = (50, 56, 66)
-SKIES: tuple[Colour, ...] = ((150, 190, 240), (190, 210, 235), (215, 220, 230))
 
 _JITTER = 14
 

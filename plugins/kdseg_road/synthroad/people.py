@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import BICYCLE, PERSON, RIDER
-from kdseg_road.synthroad.paint import BLUE, DARK, EARTH, GREEN, LIGHT, YELLOW, mix, shade
+from kdseg_road.synthroad.paint import DARK, EARTHS, GREENS, GREYS, VIVIDS, mix, shade
 from kdseg_road.synthroad.thing import Thing
 from kdseg_road.synthroad.view import box, circle
 
@@ -24,15 +24,15 @@ _SKIN = ((225, 185, 155), (170, 120, 90), (95, 65, 50), (60, 45, 40))
 
 def people(dice: Dice, street: Street) -> Iterator[Thing]:
     """Put people on pavements and, at times, on the road; riders near the kerbs."""
-    for _ in range(dice.count(0, 2)):
+    for _ in range(dice.count(0, 1)):
         z = dice.between(3.5, 7)
-        x = _place(dice, street, on_road=dice.chance(0.3))
+        x = z * dice.between(-0.36, 0.36)
         for _ in range(dice.count(1, 2)):
             yield _standing(z, x, partial(person, x=x, z=z))
             x, z = x + dice.between(0.5, 0.8), z + dice.between(-0.2, 0.2)
-    for _ in range(dice.count(0, 2)):
-        z = dice.between(3.5, 6.5)
-        x = _place(dice, street, on_road=dice.chance(0.7))
+    for _ in range(dice.count(1, 2)):
+        z = dice.between(3.8, 7.5)
+        x = z * dice.between(-0.36, 0.36)
         yield _standing(z, x, partial(bicycle, x=x, z=z, ridden=dice.chance(0.75)))
 
 
@@ -52,7 +52,7 @@ def person(view: View, dice: Dice, *, x: float, z: float) -> None:
     """Legs, trunk, arms and head."""
     size = dice.between(0.9, 1.15)
     stride = dice.between(0.05, 0.28)
-    trousers, shirt, skin = mix(dice, BLUE), mix(dice, BLUE), mix(dice, *_SKIN)
+    trousers, shirt, skin = mix(dice, *VIVIDS, *GREYS), mix(dice, *VIVIDS, *GREENS, *EARTHS), mix(dice, *_SKIN)
     legs = np.array((
         ((-stride - 0.09, 0), (-stride + 0.09, 0), (0.0, 0.85), (-0.19, 0.85)),
         ((stride - 0.09, 0), (stride + 0.09, 0), (0.19, 0.85), (0.0, 0.85)),
@@ -67,11 +67,11 @@ def person(view: View, dice: Dice, *, x: float, z: float) -> None:
 def bicycle(view: View, dice: Dice, *, x: float, z: float, ridden: bool) -> None:
     """Two wheels and a frame, seen more or less from the side; with a rider leaning forward or without."""
     size, turn, way = dice.between(1.0, 1.2), dice.between(0.3, 1.0), dice.sign()
-    frame, shirt, trousers = mix(dice, DARK), mix(dice, YELLOW), mix(dice, YELLOW)
+    frame, shirt, trousers = mix(dice, *VIVIDS), mix(dice, *VIVIDS), mix(dice, *VIVIDS)
     squash = np.array((size * turn * way, size))
     for wheel in (-0.55, 0.55):
-        view.card(x, z, circle(wheel, 0.36, 0.37) * squash, DARK, BICYCLE)
-        view.card(x, z, circle(wheel, 0.36, 0.26) * squash, mix(dice, LIGHT), BICYCLE)
+        view.card(x, z, circle(wheel, 0.36, 0.37) * squash, mix(dice, DARK), BICYCLE)
+        view.card(x, z, circle(wheel, 0.36, 0.26) * squash, mix(dice, *GREYS), BICYCLE)
     bars = np.array((
         ((-0.58, 0.32), (-0.5, 0.42), (0.4, 0.85), (0.4, 0.7)),
         ((-0.2, 0.3), (-0.05, 0.3), (-0.2, 0.95), (-0.32, 0.95)),
@@ -88,4 +88,4 @@ def bicycle(view: View, dice: Dice, *, x: float, z: float, ridden: bool) -> None
     view.card(x, z, leg * wide, trousers, RIDER)
     view.card(x, z, trunk * wide, shirt, RIDER)
     view.card(x, z, arm * wide, shade(shirt, 0.75), RIDER)
-    view.card(x, z, circle(0.26, 1.72, 0.16) * wide, mix(dice, GREEN, *_SKIN), RIDER)
+    view.card(x, z, circle(0.26, 1.72, 0.16) * wide, mix(dice, *VIVIDS, *_SKIN), RIDER)

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from kdseg_road.synthroad.labels import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN, VEGETATION
-from kdseg_road.synthroad.paint import EARTH, GREEN, MID, SKIES, Colour, mix, shade
+from kdseg_road.synthroad.paint import EARTHS, GREENS, GREYS, SKIES, Colour, mix, shade
 from kdseg_road.synthroad.view import NEAR
 
 if TYPE_CHECKING:
@@ -97,15 +97,15 @@ def paint_sky(view: View, dice: Dice) -> None:
         x, tops = np.repeat(x, 2)[1:-1], np.repeat(tops[:-1], 2)
     line = np.stack([x, tops, np.full(x.shape, FAR)], axis=-1)
     ends = np.array(((1.5 * FAR, -6, FAR), (-1.5 * FAR, -6, FAR)))
-    view.fill(np.concatenate([line, ends]), mix(dice, GREEN if green else EARTH), VEGETATION if green else BUILDING)
+    view.fill(np.concatenate([line, ends]), mix(dice, *(GREENS if green else GREYS)), VEGETATION if green else BUILDING)
 
 
 def paint_ground(view: View, dice: Dice, street: Street) -> None:
     """Paint terrain, pavements, the road and its marks."""
-    asphalt = mix(dice, MID)
-    stone = mix(dice, MID)
-    _strip(view, -FAR * 3, 0, mix(dice, GREEN), TERRAIN)
-    _strip(view, 0, FAR * 3, mix(dice, GREEN), TERRAIN)
+    asphalt = mix(dice, *GREYS)
+    stone = mix(dice, *GREYS)
+    _strip(view, -FAR * 3, 0, mix(dice, *GREENS, *EARTHS[1:]), TERRAIN)
+    _strip(view, 0, FAR * 3, mix(dice, *GREENS, *EARTHS[1:]), TERRAIN)
     for side in street.sides:
         if side.pavement:
             _pave(view, dice, side.pavement, stone)
@@ -126,7 +126,7 @@ def _pave(view: View, dice: Dice, pavement: tuple[float, float], stone: Colour) 
     """Paint a pavement with its kerb and joints."""
     inner, outer = pavement
     _strip(view, inner, outer, stone, SIDEWALK)
-    joint = mix(dice, EARTH)
+    joint = shade(stone, 0.75)
     step = dice.between(0.8, 1.4)
     z = np.arange(NEAR, 22, step)
     rects = np.stack([np.full_like(z, inner), z, np.full_like(z, outer), z + 0.07 * step + 0.006 * z], axis=-1)

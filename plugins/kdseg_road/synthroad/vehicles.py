@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from kdseg_road.synthroad.labels import BUS, CAR, TRUCK
-from kdseg_road.synthroad.paint import BLUE, DARK, GLASS, LIGHT, MID, RED, YELLOW, Colour, mix, shade
+from kdseg_road.synthroad.paint import DARK, GLASS, GREYS, VIVIDS, Colour, mix, shade
 from kdseg_road.synthroad.thing import Thing
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def traffic(dice: Dice, street: Street) -> Iterator[Thing]:
     for _ in range(dice.count(1, 3)):
         lane = dice.count(0, street.lanes - 1)
         z = taken.get(lane, 4.5) + dice.between(1.0, 7)
-        kind = dice.pick(("car", "car", "truck", "bus"))
+        kind = dice.pick(("car", "car", "car", "truck", "bus"))
         x = street.lane(lane) + dice.between(-0.3, 0.3)
         thing = _vehicle(dice, kind, x, z + (2.5 if kind != "car" else 0), across=dice.chance(0.12))
         taken[lane] = thing.footprint[3] if thing.footprint else z
@@ -110,7 +110,7 @@ def _lights(view: View, dice: Dice, body: Body, near: Points, low: float, high: 
 
 
 def _car(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, RED, BLUE, YELLOW, LIGHT)
+    colour = mix(dice, *VIVIDS, *GREYS[2:])
     near, side, _ = body.faces(view, 0.3, 0.9)
     _wheels(view, body, side, near, 0.33)
     near, side = body.block(view, 0.3, 0.9, colour)
@@ -124,7 +124,7 @@ def _car(view: View, dice: Dice, *, body: Body) -> None:
 
 
 def _bus(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, RED, BLUE)
+    colour = mix(dice, *VIVIDS, *GREYS[2:])
     height = dice.between(2.8, 3.3)
     near, side, _ = body.faces(view, 0.4, height)
     _wheels(view, body, side, near, 0.45)
@@ -140,16 +140,16 @@ def _bus(view: View, dice: Dice, *, body: Body) -> None:
 
 
 def _truck(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, LIGHT)
+    colour = mix(dice, *VIVIDS, *GREYS[2:])
     height = dice.between(2.9, 3.6)
     near, side, _ = body.faces(view, 0.5, height)
     _wheels(view, body, side, near, 0.5)
     body.block(view, 0.5, 1.0, DARK)
     near, side = body.block(view, 1.0, height, colour)
-    body.patch(view, near, np.array(((0.48, 0.02, 0.52, 0.98), (0.0, 0.0, 1.0, 0.05))), mix(dice, MID))
+    body.patch(view, near, np.array(((0.48, 0.02, 0.52, 0.98), (0.0, 0.0, 1.0, 0.05))), shade(colour, 0.65))
     ribs = np.arange(0.05, 0.75, 0.07)
     rects = np.stack([ribs, np.zeros_like(ribs), ribs + 0.03, np.ones_like(ribs)], axis=-1)
     flank = side if body.end else near
-    body.patch(view, flank, rects, mix(dice, MID))
+    body.patch(view, flank, rects, shade(colour, 0.65))
     if body.end:
         body.patch(view, near, np.array(((0.02, -0.18, 0.16, -0.06), (0.84, -0.18, 0.98, -0.06))), _REAR)
