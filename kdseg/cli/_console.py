@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def is_first_process() -> bool:
+    """Whether this process, of those that a launcher started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def console_with_log() -> Console:
@@ -15,7 +21,7 @@ def console_with_log() -> Console:
 
     console = Console(stderr=True)
     logger = logging.getLogger("kdseg")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
     logger.propagate = False
     logger.handlers = [_ConsoleHandler(console)]
     return console

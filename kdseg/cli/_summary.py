@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdseg.cli._console import is_first_process
 from kdseg.cli._tables import print_rows
 from kdseg.errors import display_path
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def print_finished(finished: Finished, *, as_json: bool) -> None:
-    """Print the run's summary: a table and where everything lies, or JSON."""
+    """Print the run's summary: a table and where everything lies, or JSON. Of several processes one prints."""
+    if not is_first_process():
+        return
     summary = finished.summary
     if as_json:
         from kdseg.engine.files import json_text

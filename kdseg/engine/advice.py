@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 GIB = 2**30
 
 
-def advice(plan: Plan, memory: int, world: int) -> Iterator[str]:
+def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator[str]:
     """Give warnings, each starting with the recipe's key.
 
     Args:
         plan: what the run does.
         memory: bytes that a step is estimated to take.
         world: how many processes share a step.
+        batch_norm: whether a learner has layers that normalise over the batch.
     """
     recipe = plan.recipe
     yield from _about_learning(recipe)
@@ -31,10 +32,11 @@ def advice(plan: Plan, memory: int, world: int) -> Iterator[str]:
         for name, term in recipe.terms.items():
             if term.loss.per == "batch":
                 yield f"terms.{name}.loss: a mean over a batch, and it sees micro-batches of {share} images"
-        yield (
-            f"train.micro_batches: batch normalisation sees micro-batches of {share} images, "
-            f"not the step's {recipe.train.batch_size}; group normalisation would see no difference"
-        )
+        if batch_norm:
+            yield (
+                f"train.micro_batches: batch normalisation sees micro-batches of {share} images, "
+                f"not the step's {recipe.train.batch_size}; group normalisation would see no difference"
+            )
     free = available_memory()
     if memory > free:
         yield f"train.batch_size: a step takes about {memory / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free"

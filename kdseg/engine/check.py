@@ -28,7 +28,7 @@ from kdseg.metrics.segmentation import METRICS
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
@@ -94,7 +94,7 @@ class _Check:
             parameters={name: _count(participant.module) for name, participant in participants.items()},
             tap_shapes=shapes,
             memory=memory,
-            warnings=tuple(advice(plan, memory, self.world)),
+            warnings=tuple(advice(plan, memory, self.world, batch_norm=_has_batch_norm(participants.values()))),
         )
 
     def build_phase(self, num_classes: int) -> dict[str, Participant]:
@@ -270,6 +270,12 @@ def _check_samples(samples: Samples, split: str, num_classes: int) -> None:
                 f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
                 f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
             )
+
+
+def _has_batch_norm(participants: Iterable[Participant]) -> bool:
+    kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
+    learners = [one.module for one in participants if isinstance(one.spec, Learner)]
+    return any(isinstance(layer, kinds) for module in learners for layer in module.modules())
 
 
 def _count(module: torch.nn.Module) -> int:

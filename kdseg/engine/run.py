@@ -76,24 +76,19 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
     Raises:
         KdsegError: for all that a person can mend.
     """
-    if loaded.recipe.train.tune_malloc:
-        raise_malloc_thresholds()
     processes = Processes.start(loaded.recipe.train.precision)
     checked = check(loaded, processes.world)
     if resume:
         unfinished = processes.agree(next((run for run in runs_of(loaded) if not is_finished(run)), None))
         if unfinished is not None:
             return resume_run(unfinished, console=console)
-    if processes.is_main:
-        for warning in checked.warnings:
-            log.warning("%s", warning)
-        if torch.cuda.device_count() > processes.world:
-            log.info(
-                "%d GPUs are here and %d is used; all of them: accelerate launch --multi_gpu -m kdseg run %s",
-                torch.cuda.device_count(),
-                processes.world,
-                display_path(loaded.path),
-            )
+    if processes.is_main and torch.cuda.device_count() > processes.world:
+        log.info(
+            "%d GPUs are here and %d is used; all of them: accelerate launch --multi_gpu -m kdseg run %s",
+            torch.cuda.device_count(),
+            processes.world,
+            display_path(loaded.path),
+        )
     settled = settle_weights(loaded, lambda other: run_recipe(other, resume=resume, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
     folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
@@ -111,8 +106,6 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
     if is_finished(folder):
         raise KdsegError(f"{display_path(folder)}: finished; there is nothing to resume")
     loaded = load_recipe(folder / RECIPE)
-    if loaded.recipe.train.tune_malloc:
-        raise_malloc_thresholds()
     processes = Processes.start(loaded.recipe.train.precision)
     return _train_in(folder, check(loaded, processes.world), processes, console)
 
@@ -128,6 +121,11 @@ def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes
 def _train_in(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Finished:
     began = time.monotonic()
     with _log_file(folder, processes), StopSignals.caught() as signals:
+        if processes.is_main:
+            for warning in checked.warnings:
+                log.warning("%s", warning)
+        if checked.loaded.recipe.train.tune_malloc:
+            raise_malloc_thresholds()
         run = _assemble(folder, checked, processes, console)
         _take_up(run)
         try:
