@@ -37,8 +37,4 @@ class Dice:
 
     def pick(self, options: Sequence[T]) -> T:
         """Draw one of the options."""
-        return options[self.count(0, len(options) - 1)]
-
-    def sign(self) -> int:
-        """Draw -1 or 1."""
-        return 1 if self.chance(0.5) else -1
+        return options[int(self.between(0, len(options)))]

@@ -8,137 +8,129 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import BUILDING, FENCE, VEGETATION, WALL
-from kdseg_road.synthroad.paint import DARK, EARTHS, GLASS, GREENS, GREYS, VIVIDS, mix, shade
-from kdseg_road.synthroad.thing import Thing
-from kdseg_road.synthroad.view import NEAR, circle
+from kdseg_road.synthroad.layout import Thing
+from kdseg_road.synthroad.paint import DARK, EARTHS, GLASS, GREENS, GREYS, LIGHT, mix, shade
+from kdseg_road.synthroad.view import CIRCLE, NEAR, box, rects, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kdseg_road.synthroad.dice import Dice
-    from kdseg_road.synthroad.street import Side, Street
-    from kdseg_road.synthroad.view import Points, View
+    from kdseg_road.synthroad.layout import Side, Street
+    from kdseg_road.synthroad.view import View
 
-_END = 70.0
+_END = 60.0
+_KINDS = ("house", "house", "wall", "wall", "wall", "fence", "fence", "fence", "trees", "trees", "hedge")
 _WHOLE = np.array(((0.0, 0.0, 1.0, 1.0),))
+_UP = (0.0, 1.0, 0.0)
+_CLUMPS = np.stack([0.24 * CIRCLE + place for place in ((-0.45, 0.3), (0.1, -0.5), (0.4, 0.35))])
 
 
 def frontage(dice: Dice, street: Street) -> Iterator[Thing]:
-    """Line both sides of the street with sections of different kinds."""
+    """Line both sides of the street with sections of different kinds, open where a side street joins."""
+    start, end = street.junction or (_END, _END)
     for side in street.sides:
         near = NEAR
         while near < _END:
-            far = near + dice.between(5, 13) * (1 + near / 25)
-            if street.crossing and near < street.crossing[1] and far > street.crossing[0]:
-                far = min(far, street.crossing[0])
-                if far - near < 1:
-                    near = street.crossing[1]
-                    continue
+            far = near + dice.between(5, 13) * (1 + near / 20)
+            if near < start:
+                far = min(far, start)
+            elif near < end:
+                near = end
+                continue
             yield from _section(dice, side, near, far)
             near = far
 
 
 def _section(dice: Dice, side: Side, near: float, far: float) -> Iterator[Thing]:
-    kind = dice.pick(("house", "house", "wall", "wall", "wall", "fence", "fence", "fence", "trees", "trees", "hedge"))
+    kind = dice.pick(_KINDS)
     if kind == "house":
         yield Thing(far, partial(_house, side=side, near=near, far=far, set_back=0.0))
-    elif kind in ("wall", "fence"):
-        behind = dice.pick(("house", "trees", "trees", "open"))
+    elif kind == "trees":
+        yield from _trees(dice, side, near, far, 0.0)
+    elif kind == "hedge":
+        yield Thing(far, partial(_hedge, side=side, near=near, far=far))
+    else:
+        behind = dice.pick(("house", "trees", "trees", "nothing"))
         if behind == "house":
-            yield Thing(far + 0.2, partial(_house, side=side, near=near, far=far, set_back=dice.between(3, 7)))
+            set_back = dice.between(3, 7)
+            yield Thing(far + 0.1, partial(_house, side=side, near=near, far=far, set_back=set_back))
         elif behind == "trees":
             yield from _trees(dice, side, near, far, dice.between(2, 5))
         yield Thing(far, partial(_wall if kind == "wall" else _fence, side=side, near=near, far=far))
-    elif kind == "hedge":
-        yield Thing(far, partial(_hedge, side=side, near=near, far=far))
-    elif kind == "trees":
-        yield from _trees(dice, side, near, far, 0.0)
 
 
 def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_back: float) -> None:
-    """A block with rows of windows."""
-    x = side.front + side.sign * set_back
-    height = dice.between(4.5, 15)
-    plaster = mix(dice, *EARTHS, *GREYS, *VIVIDS[3:4])
+    """A block with rows of windows towards the street and the camera."""
+    x, height = side.front + side.sign * set_back, dice.between(4.5, 15)
+    plaster = mix(dice, *EARTHS, *GREYS, LIGHT)
+    gable, front = ((x, 0.0, near), (side.sign, 0.0, 0.0)), ((x, 0.0, 0.0), (0.0, 0.0, 1.0))
+    gable_colour = shade(plaster, dice.between(0.65, 0.9))
+    view.panel(*gable, _UP, np.array(((0, 0, 9.0, height),)), gable_colour, BUILDING)
+    view.panel(*front, _UP, np.array(((near, 0, far, height),)), plaster, BUILDING)
     glass = mix(dice, GLASS, DARK)
-    # the gable towards the camera
-    view.panel((x, 0, near), (side.sign * 9, 0, 0), (0, height, 0), _WHOLE, shade(plaster, dice.between(0.6, 0.9)), BUILDING)
-    view.panel((x, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, plaster, BUILDING)
-    storeys = np.arange(1.1, height - 1.2, dice.between(1.4, 1.7))
-    pitch, wide, tall = dice.between(1.0, 1.4), dice.between(0.45, 0.6), dice.between(0.7, 0.9)
-    first = max(near, 3.0)
-    for start, end, corner, along in (
-        (first + 0.4, far - 0.8, (x, 0.0, 0.0), (0.0, 0.0, 1.0)),
-        (0.6, 8.0, (x, 0.0, near), (side.sign * 1.0, 0.0, 0.0)),
-    ):
-        s = np.arange(start, end, pitch)
-        if s.size and storeys.size:
-            s, t = (grid.ravel() for grid in np.meshgrid(s, storeys))
-            view.panel(corner, along, (0, 1, 0), np.stack([s, t, s + wide * pitch, t + tall], axis=-1), glass, BUILDING)
-    if dice.chance(0.5):
-        rects = np.array(((0, height - 0.5, 1, height), (0, 0, 1, 0.5)))
-        view.panel((x, 0, near), (0, 0, far - near), (0, 1, 0), rects, shade(plaster, 0.7), BUILDING)
+    pitch, wide, tall = dice.between(1.0, 1.5), dice.between(0.45, 0.6), dice.between(0.7, 0.95)
+    pitch *= 1 + near / 30  # far windows would be finer than pixels
+    storeys = rows(0.9, height - tall, dice.between(1.4, 1.8) * (1 + near / 30))
+    for face, start, end in ((front, max(near, 3.0) + 0.4, far - 0.6), (gable, 0.5, 8.5)):
+        across, up = np.meshgrid(rows(start, end, pitch), storeys)
+        view.panel(*face, _UP, rects(across, up, across + wide * pitch, up + tall).reshape(-1, 4), glass, BUILDING)
 
 
 def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
-    """A wall as high as a person, with courses of stone."""
+    """A wall as high as a person or more, of courses of stone."""
     height = dice.between(1.8, 3.2)
     stone = mix(dice, *EARTHS, *GREYS)
-    mortar = shade(stone, 0.7)
-    view.panel((side.front, 0, near), (side.sign * 0.5, 0, 0), (0, height, 0), _WHOLE, shade(stone, 0.75), WALL)
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, stone, WALL)
-    courses = np.arange(0.35, height - 0.1, dice.between(0.3, 0.36))
-    rects = np.stack([np.zeros_like(courses), courses, np.ones_like(courses), courses + 0.16], axis=-1)
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, 1, 0), rects, mortar, WALL)
-    view.panel(
-        (side.front, height, near), (0, 0, far - near), (0, 1, 0), np.array(((0, 0, 1, 0.18),)), mortar, WALL
-    )
+    corner, along = (side.front, 0.0, near), (0.0, 0.0, far - near)
+    view.panel(corner, (side.sign * 0.5, 0.0, 0.0), _UP, _WHOLE * height, shade(stone, 0.75), WALL)
+    view.panel(corner, along, (0.0, height, 0.0), _WHOLE, stone, WALL)
+    courses = rows(0.35, height - 0.1, dice.between(0.3, 0.4))
+    view.panel(corner, along, _UP, rects(0.0, courses, 1.0, courses + 0.14), shade(stone, 0.7), WALL)
+    view.panel(corner, along, _UP, rects(0.0, height, 1.0, np.array([height + 0.18])), shade(stone, 1.2), WALL)
 
 
 def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
-    """Pickets between two rails, dark behind."""
+    """Pickets on rails, darker behind."""
     height = dice.between(1.6, 2.6)
     wood = mix(dice, *EARTHS, *GREYS, *GREENS[:2])
-    gap = shade(wood, 0.6)
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, height, 0), _WHOLE, gap, FENCE)
-    pitch = dice.between(0.25, 0.35)
-    s = np.arange(max(near, 2.0), far, pitch * (1 + near / 20))
-    rects = np.stack([s, np.zeros_like(s), s + 0.5 * pitch * (1 + near / 20), np.full_like(s, height)], axis=-1)
-    view.panel((side.front, 0, 0), (0, 0, 1), (0, 1, 0), rects, wood, FENCE)
-    rails = np.array(((0, height * 0.2, 1, height * 0.32), (0, height * 0.75, 1, height * 0.87)))
-    view.panel((side.front, 0, near), (0, 0, far - near), (0, 1, 0), rects=rails, colour=wood, label=FENCE)
+    corner, along = (side.front, 0.0, near), (0.0, 0.0, far - near)
+    view.panel(corner, along, (0.0, height, 0.0), _WHOLE, shade(wood, 0.6), FENCE)
+    pitch = dice.between(0.25, 0.35) * (1 + near / 8)
+    pickets = rows(max(near, 2.0), far, pitch)
+    ahead = (side.front, 0.0, 0.0), (0.0, 0.0, 1.0), _UP
+    view.panel(*ahead, rects(pickets, 0.0, pickets + 0.5 * pitch, height), wood, FENCE)
+    rails = np.array((0.2, 0.75)) * height
+    view.panel(corner, along, _UP, rects(0.0, rails, 1.0, rails + 0.12 * height), wood, FENCE)
 
 
 def _hedge(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
     """A hedge with a ragged top."""
     height = dice.between(1.0, 2.4)
     leaf = mix(dice, *GREENS)
-    view.panel((side.front, 0, near), (side.sign * 1.5, 0, 0), (0, height, 0), _WHOLE, shade(leaf, 0.75), VEGETATION)
-    z = np.linspace(near, far, 12)
-    top = np.array([height * dice.between(0.85, 1.15) for _ in z])
-    line = np.stack([np.full_like(z, side.front), top, z], axis=-1)
-    ends = np.array(((side.front, 0, far), (side.front, 0, near)))
-    view.fill(np.concatenate([line, ends]), leaf, VEGETATION)
+    corner, across = (side.front, 0.0, near), (side.sign * 1.5, 0.0, 0.0)
+    view.panel(corner, across, (0.0, height, 0.0), _WHOLE, shade(leaf, 0.75), VEGETATION)
+    z = np.linspace(near, far, 10)
+    tops = [height * dice.between(0.85, 1.15) for _ in z]
+    outline = np.stack([np.full_like(z, side.front), tops, z], axis=-1)
+    foot = np.array(((side.front, 0.0, far), (side.front, 0.0, near)))
+    view.fill(np.concatenate([outline, foot]), leaf, VEGETATION)
 
 
 def _trees(dice: Dice, side: Side, near: float, far: float, set_back: float) -> Iterator[Thing]:
     z = max(near, 4.0) + dice.between(0, 2)
     while z < far:
-        yield Thing(z, partial(tree, x=side.front + side.sign * (set_back + dice.between(0, 2)), z=z))
-        z += dice.between(2.5, 5) * (1 + z / 30)
+        x = side.front + side.sign * (set_back + dice.between(0, 2))
+        yield Thing(z, partial(_tree, x=x, z=z), span=(x - 3, x + 3), shade=2.0)
+        z += dice.between(3, 6) * (1 + z / 20)
 
 
-def tree(view: View, dice: Dice, *, x: float, z: float) -> None:
-    """A trunk and a lobed crown with lighter and darker clumps."""
+def _tree(view: View, dice: Dice, *, x: float, z: float) -> None:
+    """A trunk, and a lobed crown with lighter and darker clumps."""
     height, radius = dice.between(3.0, 6.5), dice.between(1.2, 2.4)
-    bark, leaf = mix(dice, *EARTHS[:2]), mix(dice, *GREENS)
-    view.card(x, z, np.array(((-0.15, 0), (0.15, 0), (0.12, height), (-0.12, height))), bark, VEGETATION)
-    lobes = np.array([dice.between(0.8, 1.2) for _ in range(14)])[:, None]
-    crown: Points = circle(0, 0, radius) * lobes
-    view.card(x, z, crown + (0, height), leaf, VEGETATION)
-    for factor in (0.7, 1.3):
-        clumps = [
-            circle(radius * dice.between(-0.6, 0.6), height + radius * dice.between(-0.6, 0.6), radius * 0.24)
-            for _ in range(3)
-        ]
-        view.card(x, z, np.stack(clumps), shade(leaf, factor), VEGETATION)
+    leaf = mix(dice, *GREENS)
+    view.card(x, z, box(-0.16, 0, 0.16, height), mix(dice, *EARTHS[:2], *GREYS[:2]), VEGETATION)
+    lobes = np.array([dice.between(0.85, 1.2) for _ in CIRCLE])[:, None]
+    middle = np.array((0, height))
+    view.card(x, z, CIRCLE * lobes * radius + middle, leaf, VEGETATION)
+    for factor, turn in ((0.7, radius), (1.3, -radius)):
+        view.card(x, z, _CLUMPS * turn + middle, shade(leaf, factor), VEGETATION)

@@ -9,31 +9,33 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
+DARK: Colour = (40, 40, 46)
+LIGHT: Colour = (228, 228, 226)
+RED: Colour = (195, 40, 40)
+BLUE: Colour = (40, 78, 180)
+YELLOW: Colour = (220, 175, 40)
+GLASS: Colour = (50, 56, 66)
 GREYS: tuple[Colour, ...] = ((80, 82, 86), (105, 105, 108), (125, 124, 120), (150, 150, 155))
 EARTHS: tuple[Colour, ...] = ((150, 95, 65), (165, 120, 80), (185, 155, 115), (140, 130, 95))
 GREENS: tuple[Colour, ...] = ((50, 85, 40), (75, 115, 50), (105, 135, 70), (130, 145, 85))
-VIVIDS: tuple[Colour, ...] = ((190, 40, 40), (40, 75, 175), (220, 175, 40), (230, 230, 230), (40, 40, 46))
 SKIES: tuple[Colour, ...] = ((140, 180, 230), (185, 205, 230), (210, 210, 215), (165, 170, 180))
-DARK: Colour = (38, 38, 44)
-LIGHT: Colour = (225, 225, 222)
-RED: Colour = (200, 40, 40)
-BLUE: Colour = (40, 80, 190)
-GLASS: Colour = (50, 56, 66)
+VIVIDS = (RED, BLUE, YELLOW, LIGHT, DARK)
 
-_JITTER = 14
+_WARMTH = 14
 
 
 def mix(dice: Dice, *colours: Colour) -> Colour:
-    """Draw one of the colours, moved a little."""
+    """Draw one of the colours, made a little warmer or colder, lighter or darker."""
     red, green, blue = dice.pick(colours)
-    return shade((red + _move(dice), green + _move(dice), blue + _move(dice)), dice.between(0.88, 1.12))
+    warmth = dice.between(-_WARMTH, _WARMTH)
+    return shade((int(red + warmth), green, int(blue - warmth)), dice.between(0.86, 1.14))
 
 
 def shade(colour: Colour, factor: float) -> Colour:
     """Lighten or darken."""
-    red, green, blue = (min(max(int(value * factor), 0), 255) for value in colour)
-    return red, green, blue
+    red, green, blue = colour
+    return _level(red * factor), _level(green * factor), _level(blue * factor)
 
 
-def _move(dice: Dice) -> int:
-    return int(dice.between(-_JITTER, _JITTER))
+def _level(value: float) -> int:
+    return int(min(max(value, 0.0), 255.0))

@@ -8,84 +8,83 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdseg_road.synthroad.labels import BICYCLE, PERSON, RIDER
-from kdseg_road.synthroad.paint import DARK, EARTHS, GREENS, GREYS, VIVIDS, mix, shade
-from kdseg_road.synthroad.thing import Thing
-from kdseg_road.synthroad.view import box, circle
+from kdseg_road.synthroad.layout import Thing
+from kdseg_road.synthroad.paint import EARTHS, GREENS, GREYS, VIVIDS, Colour, mix, shade
+from kdseg_road.synthroad.view import CIRCLE, box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kdseg_road.synthroad.dice import Dice
-    from kdseg_road.synthroad.street import Street
-    from kdseg_road.synthroad.view import View
+    from kdseg_road.synthroad.view import Floats, View
 
-_SKIN = ((225, 185, 155), (170, 120, 90), (95, 65, 50), (60, 45, 40))
+_SKIN: tuple[Colour, ...] = ((225, 185, 155), (170, 120, 90), (95, 65, 50), (60, 45, 40))
+_IN_VIEW = 0.36  # x/z near the edge of the picture
+
+# Metres, for someone 1.75 tall.
+_LEGS = np.array((
+    ((-1.0, 0.0), (-1.0, 0.0), (0.0, 0.85), (0.0, 0.85)),
+    ((1.0, 0.0), (1.0, 0.0), (0.0, 0.85), (0.0, 0.85)),
+))  # fmt: skip
+_LEG_WIDTHS = np.array((((-0.09, 0.0), (0.09, 0.0), (0.0, 0.0), (-0.19, 0.0)), ((-0.09, 0.0), (0.09, 0.0), (0.19, 0.0), (0.0, 0.0))))
+_TRUNK = np.array(((-0.2, 0.8), (0.2, 0.8), (0.3, 1.3), (0.2, 1.45), (-0.2, 1.45), (-0.3, 1.3)))
+_ARMS = np.stack([box(-0.33, 0.85, -0.23, 1.35), box(0.23, 0.85, 0.33, 1.35)])
+_HEAD = CIRCLE * 0.14 + np.array((0, 1.6))
+
+# A bicycle heading right, and who rides it.
+_TYRES = np.stack([CIRCLE * 0.37 + np.array((x, 0.36)) for x in (-0.55, 0.55)])
+_SPOKES = np.stack([CIRCLE * 0.25 + np.array((x, 0.36)) for x in (-0.55, 0.55)])
+_FRAME = np.array((
+    ((-0.58, 0.32), (-0.5, 0.42), (0.4, 0.85), (0.4, 0.7)),
+    ((-0.2, 0.3), (-0.05, 0.3), (-0.2, 0.95), (-0.32, 0.95)),
+    ((0.5, 0.32), (0.6, 0.4), (0.42, 1.1), (0.3, 1.05)),
+    ((-0.1, 0.28), (0.02, 0.28), (0.45, 0.8), (0.35, 0.85)),
+))  # fmt: skip
+_RIDER_LEG = np.array(((-0.3, 0.95), (-0.05, 1.0), (0.2, 0.7), (0.08, 0.2), (-0.08, 0.2), (0.0, 0.65)))
+_RIDER_TRUNK = np.array(((-0.34, 0.9), (0.0, 0.9), (0.35, 1.35), (0.2, 1.6), (-0.1, 1.5)))
+_RIDER_ARM = np.array(((0.2, 1.45), (0.32, 1.35), (0.5, 1.0), (0.4, 0.98)))
+_RIDER_HEAD = CIRCLE * 0.16 + np.array((0.26, 1.72))
 
 
-def people(dice: Dice, street: Street) -> Iterator[Thing]:
-    """Put people on pavements and, at times, on the road; riders near the kerbs."""
+def people(dice: Dice) -> Iterator[Thing]:
+    """Put people, alone and in pairs, and bicycles, mostly ridden, wherever the camera sees them."""
     for _ in range(dice.count(0, 1)):
         z = dice.between(3.5, 7)
-        x = z * dice.between(-0.36, 0.36)
+        x = z * dice.between(-_IN_VIEW, _IN_VIEW)
         for _ in range(dice.count(1, 2)):
-            yield _standing(z, x, partial(person, x=x, z=z))
+            yield Thing(z, partial(_person, x=x, z=z), span=(x - 0.5, x + 0.5), shade=0.5)
             x, z = x + dice.between(0.5, 0.8), z + dice.between(-0.2, 0.2)
     for _ in range(dice.count(1, 2)):
         z = dice.between(3.8, 7.5)
-        x = z * dice.between(-0.36, 0.36)
-        yield _standing(z, x, partial(bicycle, x=x, z=z, ridden=dice.chance(0.75)))
+        x = z * dice.between(-_IN_VIEW, _IN_VIEW)
+        yield Thing(z, partial(_bicycle, x=x, z=z, ridden=dice.chance(0.75)), span=(x - 1.2, x + 1.2), shade=0.5)
 
 
-def _place(dice: Dice, street: Street, *, on_road: bool) -> float:
-    if on_road:
-        return dice.between(street.left.kerb, street.right.kerb)
-    side = dice.pick(street.sides)
-    inner, outer = side.pavement or (side.kerb, side.front)
-    return dice.between(inner, outer)
-
-
-def _standing(z: float, x: float, paint: partial[None]) -> Thing:
-    return Thing(z, paint, (x - 0.4, x + 0.4, z - 0.2, z + 0.4))
-
-
-def person(view: View, dice: Dice, *, x: float, z: float) -> None:
+def _person(view: View, dice: Dice, *, x: float, z: float) -> None:
     """Legs, trunk, arms and head."""
-    size = dice.between(0.9, 1.15)
-    stride = dice.between(0.05, 0.28)
-    trousers, shirt, skin = mix(dice, *VIVIDS, *GREYS), mix(dice, *VIVIDS, *GREENS, *EARTHS), mix(dice, *_SKIN)
-    legs = np.array((
-        ((-stride - 0.09, 0), (-stride + 0.09, 0), (0.0, 0.85), (-0.19, 0.85)),
-        ((stride - 0.09, 0), (stride + 0.09, 0), (0.19, 0.85), (0.0, 0.85)),
-    ))  # fmt: skip
-    trunk = np.array(((-0.2, 0.8), (0.2, 0.8), (0.3, 1.3), (0.2, 1.45), (-0.2, 1.45), (-0.3, 1.3)))
-    view.card(x, z, legs * size, trousers, PERSON)
-    view.card(x, z, trunk * size, shirt, PERSON)
-    view.card(x, z, np.stack([box(-0.33, 0.85, -0.23, 1.35), box(0.23, 0.85, 0.33, 1.35)]) * size, shade(shirt, 0.7), PERSON)
-    view.card(x, z, circle(0, 1.6, 0.14) * size, skin, PERSON)
+    size, stride = dice.between(0.9, 1.15), np.array((dice.between(0.05, 0.28), 1.0))
+    shirt = mix(dice, *VIVIDS, *GREENS, *EARTHS)
+    parts: tuple[tuple[Floats, Colour], ...] = (
+        (_LEGS * stride + _LEG_WIDTHS, mix(dice, *VIVIDS, *GREYS)),
+        (_TRUNK, shirt),
+        (_ARMS, shade(shirt, 0.7)),
+        (_HEAD, mix(dice, *_SKIN)),
+    )
+    for shape, colour in parts:
+        view.card(x, z, shape * size, colour, PERSON)
 
 
-def bicycle(view: View, dice: Dice, *, x: float, z: float, ridden: bool) -> None:
-    """Two wheels and a frame, seen more or less from the side; with a rider leaning forward or without."""
-    size, turn, way = dice.between(1.0, 1.2), dice.between(0.3, 1.0), dice.sign()
-    frame, shirt, trousers = mix(dice, *VIVIDS), mix(dice, *VIVIDS), mix(dice, *VIVIDS)
+def _bicycle(view: View, dice: Dice, *, x: float, z: float, ridden: bool) -> None:
+    """Two wheels and a frame, seen more or less from the side; with someone leaning forward, or without."""
+    size, turn, way = dice.between(1.0, 1.2), dice.between(0.3, 1.0), dice.pick((-1, 1))
     squash = np.array((size * turn * way, size))
-    for wheel in (-0.55, 0.55):
-        view.card(x, z, circle(wheel, 0.36, 0.37) * squash, mix(dice, DARK), BICYCLE)
-        view.card(x, z, circle(wheel, 0.36, 0.26) * squash, mix(dice, *GREYS), BICYCLE)
-    bars = np.array((
-        ((-0.58, 0.32), (-0.5, 0.42), (0.4, 0.85), (0.4, 0.7)),
-        ((-0.2, 0.3), (-0.05, 0.3), (-0.2, 0.95), (-0.32, 0.95)),
-        ((0.5, 0.32), (0.6, 0.4), (0.42, 1.1), (0.3, 1.05)),
-        ((-0.1, 0.28), (0.02, 0.28), (0.45, 0.8), (0.35, 0.85)),
-    ))  # fmt: skip
-    view.card(x, z, bars * squash, frame, BICYCLE)
-    if not ridden:
-        return
-    wide = np.array((size * max(turn, 0.55) * way, size))
-    leg = np.array(((-0.3, 0.95), (-0.05, 1.0), (0.2, 0.7), (0.08, 0.2), (-0.08, 0.2), (0.0, 0.65)))
-    trunk = np.array(((-0.34, 0.9), (0.0, 0.9), (0.35, 1.35), (0.2, 1.6), (-0.1, 1.5)))
-    arm = np.array(((0.2, 1.45), (0.32, 1.35), (0.5, 1.0), (0.4, 0.98)))
-    view.card(x, z, leg * wide, trousers, RIDER)
-    view.card(x, z, trunk * wide, shirt, RIDER)
-    view.card(x, z, arm * wide, shade(shirt, 0.75), RIDER)
-    view.card(x, z, circle(0.26, 1.72, 0.16) * wide, mix(dice, *VIVIDS, *_SKIN), RIDER)
+    view.card(x, z, _TYRES * squash, mix(dice, *GREYS[:2]), BICYCLE)
+    view.card(x, z, _SPOKES * squash, mix(dice, *GREYS), BICYCLE)
+    view.card(x, z, _FRAME * squash, mix(dice, *VIVIDS), BICYCLE)
+    if ridden:
+        squash[0] = size * max(turn, 0.55) * way
+        shirt = mix(dice, *VIVIDS)
+        view.card(x, z, _RIDER_LEG * squash, mix(dice, *VIVIDS), RIDER)
+        view.card(x, z, _RIDER_TRUNK * squash, shirt, RIDER)
+        view.card(x, z, _RIDER_ARM * squash, shade(shirt, 0.75), RIDER)
+        view.card(x, z, _RIDER_HEAD * squash, mix(dice, *VIVIDS, *_SKIN), RIDER)

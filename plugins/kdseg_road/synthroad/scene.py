@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg_road.synthroad.dice import Dice
-from kdseg_road.synthroad.finish import add_bonnet, photograph
 from kdseg_road.synthroad.frontage import frontage
 from kdseg_road.synthroad.furniture import furniture
+from kdseg_road.synthroad.ground import paint_ground, paint_sky
+from kdseg_road.synthroad.layout import draw_street
 from kdseg_road.synthroad.people import people
-from kdseg_road.synthroad.street import draw_street, paint_ground, paint_sky
+from kdseg_road.synthroad.photo import add_bonnet, photograph
 from kdseg_road.synthroad.vehicles import traffic
-from kdseg_road.synthroad.view import Camera, View
+from kdseg_road.synthroad.view import FAR, NEAR, Camera, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,21 +22,24 @@ if TYPE_CHECKING:
 def draw_scene(
     generator: np.random.Generator, height: int, width: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Give an image H×W×3 and its mask H×W."""
+    """Give an image H×W×3, RGB, and its mask H×W of train indices.
+
+    Everything is placed in metres and painted from far to near, so that sizes, hiding and the ground's lines follow one
+    perspective.
+    """
     dice = Dice(generator)
     view = View(Camera.draw(dice, height, width), height, width)
     street = draw_street(dice)
+    things = [*frontage(dice, street), *furniture(dice, street), *traffic(dice, street), *people(dice)]
+    things = [thing for thing in things if thing.span is None or view.sees(thing.span, thing.depth + thing.shade / 2)]
     paint_sky(view, dice)
     paint_ground(view, dice, street)
-    things = [
-        *frontage(dice, street),
-        *furniture(dice, street),
-        *traffic(dice, street),
-        *people(dice, street),
-    ]
+    if dice.chance(0.4):  # the sun behind the houses of one side
+        side = dice.pick(street.sides)
+        view.shadow((side.front, side.kerb - side.sign * dice.between(0.5, 5)), (NEAR, FAR), 0.7)
     for thing in things:
-        if thing.footprint:
-            view.shadow(*thing.footprint, 0.55)
+        if thing.span and thing.shade:
+            view.shadow(thing.span, (thing.depth - thing.shade / 2, thing.depth + thing.shade / 2), 0.55)
     view.cast_shadows()
     for thing in sorted(things, key=lambda thing: -thing.depth):
         thing.paint(view, dice)

@@ -6,150 +6,143 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kdseg_road.synthroad.labels import BUS, CAR, TRUCK
-from kdseg_road.synthroad.paint import DARK, GLASS, GREYS, VIVIDS, Colour, mix, shade
-from kdseg_road.synthroad.thing import Thing
+from kdseg_road.synthroad.layout import Thing
+from kdseg_road.synthroad.paint import DARK, GLASS, GREYS, LIGHT, VIVIDS, Colour, mix, shade
+from kdseg_road.synthroad.view import rects, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kdseg_road.synthroad.dice import Dice
-    from kdseg_road.synthroad.street import Street
-    from kdseg_road.synthroad.view import Points, View
+    from kdseg_road.synthroad.layout import Street
+    from kdseg_road.synthroad.view import Floats, View
 
 _REAR: Colour = (190, 30, 30)
 _FRONT: Colour = (245, 240, 210)
-_PLATE: Colour = (225, 225, 220)
+_PANES = rows(0.03, 0.9, 0.16)
+_RIBS = rows(0.05, 0.75, 0.07)
+
+# Upon a face, 0..1 from its left foot: s0, t0, s1, t1.
+_CAR_LAMPS = np.array(((0.04, 0.5, 0.2, 0.85), (0.8, 0.5, 0.96, 0.85)))
+_CAR_PLATE = np.array(((0.38, 0.25, 0.62, 0.48),))
+_CAR_SCREEN = np.array(((0.08, 0.12, 0.92, 0.85),))
+_CAR_WINDOWS = np.array(((0.08, 0.12, 0.48, 0.85), (0.54, 0.12, 0.92, 0.85)))
+_BUS_LAMPS = np.array(((0.04, 0.16, 0.2, 0.26), (0.8, 0.16, 0.96, 0.26)))
+_BUS_SCREEN = np.array(((0.06, 0.36, 0.94, 0.8),))
+_BUS_SIGN = np.array(((0.2, 0.86, 0.8, 0.96),))
+_BUS_WINDOWS = rects(_PANES, 0.42, _PANES + 0.13, 0.8)
+_TRUCK_LAMPS = np.array(((0.02, -0.18, 0.16, -0.06), (0.84, -0.18, 0.98, -0.06)))
+_TRUCK_DOORS = np.array(((0.48, 0.02, 0.52, 0.98), (0.0, 0.0, 1.0, 0.05)))
+_TRUCK_RIBS = rects(_RIBS, 0.0, _RIBS + 0.03, 1.0)
 
 
 @frozen
-class Body:
-    """A vehicle's place: x0..x1 across, z0..z1 along the camera's view. `end` is the face towards the camera."""
+class _Body:
+    """Where a vehicle is: x0..x1 across, z0..z1 ahead."""
 
     x0: float
     x1: float
     z0: float
     z1: float
-    end: bool
-    """Whether the camera sees its front or rear; else its side."""
+    end_on: bool
+    """Whether its front or rear faces the camera; else its flank."""
     label: int
 
-    def faces(self, view: View, y0: float, y1: float, inset: float = 0.0) -> tuple[Points, Points, Points]:
-        """Give the corners of the near face, the visible side and the top of a block, narrower by `inset` at the top."""
-        x0, x1, z0, z1 = self.x0, self.x1, self.z0, self.z1
-        across, along = (inset * 0.35, inset) if self.end else (inset, inset * 0.35)
-        near = np.array(((x0, y0, z0), (x1, y0, z0), (x1 - across, y1, z0 + along), (x0 + across, y1, z0 + along)))
-        back = np.array(((x0, y0, z1), (x1, y0, z1), (x1 - across, y1, z1 - along), (x0 + across, y1, z1 - along)))
-        seen_left = (x0 + x1) / 2 + view.camera.bend * z0 * z0 > 0
-        a, b = (0, 3) if seen_left else (1, 2)
-        side = np.stack([near[a], back[a], back[b], near[b]])
-        top = np.stack([near[3], near[2], back[2], back[3]])
-        return near, side, top
+    def faces(self, view: View, y0: float, y1: float, inset: float = 0.0) -> tuple[Floats, Floats, Floats]:
+        """Give the corners 4×3 of a block's near, side and top face; it is narrower by `inset` at the top, lengthways."""
+        x0, x1 = self.x0, self.x1
+        across, ahead = (inset * 0.35, inset) if self.end_on else (inset, inset * 0.35)
+        near, back = (
+            np.array(((x0, y0, z), (x1, y0, z), (x1 - across, y1, z + way), (x0 + across, y1, z + way)))
+            for z, way in ((self.z0, ahead), (self.z1, -ahead))
+        )
+        low, high = (0, 3) if view.camera.right((x0 + x1) / 2, self.z0) > 0 else (1, 2)
+        return near, np.array((near[low], back[low], back[high], near[high])), np.array((near[3], near[2], back[2], back[3]))
 
-    def block(self, view: View, y0: float, y1: float, colour: Colour, inset: float = 0.0) -> tuple[Points, Points]:
-        """Fill a block and give its near face and visible side."""
+    def block(self, view: View, y0: float, y1: float, colour: Colour, inset: float = 0.0) -> tuple[Floats, Floats]:
+        """Fill a block from y0 to y1; give its end and its flank, as far as they are seen, near face first if end-on."""
         near, side, top = self.faces(view, y0, y1, inset)
         view.fill(side, shade(colour, 0.72), self.label)
         if y1 < view.camera.height:
             view.fill(top, shade(colour, 1.15), self.label)
         view.fill(near, colour, self.label)
-        return near, side
+        return (near, side) if self.end_on else (side, near)
 
-    def patch(self, view: View, face: Points, rects: Points, colour: Colour) -> None:
+    def patch(self, view: View, face: Floats, rectangles: Floats, colour: Colour) -> None:
         """Fill rectangles m×4 (s0, t0, s1, t1), in 0..1, upon a face."""
-        s, t = rects[:, [0, 2, 2, 0], None], rects[:, [1, 1, 3, 3], None]
-        low = face[0] + s * (face[1] - face[0])
-        high = face[3] + s * (face[2] - face[3])
-        view.fill(low + t * (high - low), colour, self.label)
+        s, t = rectangles[:, [0, 2, 2, 0], None], rectangles[:, [1, 1, 3, 3], None]
+        foot = face[0] + s * (face[1] - face[0])
+        view.fill(foot + t * (face[3] + s * (face[2] - face[3]) - foot), colour, self.label)
+
+    def wheels(self, view: View, radius: float) -> None:
+        """Paint the wheels, which the body hides in part."""
+        near, side, _ = self.faces(view, 0.0, 2 * radius)
+        end, flank = (near, side) if self.end_on else (side, near)
+        half = 0.8 * radius / float(np.abs(flank[1] - flank[0]).max())
+        middles = np.array((0.18, 0.8))
+        self.patch(view, flank, rects(middles - half, 0.0, middles + half, 1.0), DARK)
+        self.patch(view, end, rects(np.array((0.02, 0.8)), 0.0, np.array((0.2, 0.98)), 1.0), DARK)
 
 
 def traffic(dice: Dice, street: Street) -> Iterator[Thing]:
-    """Put vehicles into the lanes and along the kerbs."""
-    taken: dict[int, float] = {}
+    """Put vehicles into the lanes, one behind the other."""
+    free = dict.fromkeys(range(street.lanes), 4.5)
     for _ in range(dice.count(1, 3)):
         lane = dice.count(0, street.lanes - 1)
-        z = taken.get(lane, 4.5) + dice.between(1.0, 7)
-        kind = dice.pick(("car", "car", "car", "truck", "bus"))
+        wide, length, paint, label = dice.pick((
+            (dice.between(1.7, 1.95), dice.between(3.8, 4.6), _paint_car, CAR),
+            (dice.between(1.7, 1.95), dice.between(3.8, 4.6), _paint_car, CAR),
+            (dice.between(1.7, 1.95), dice.between(3.8, 4.6), _paint_car, CAR),
+            (dice.between(2.3, 2.5), dice.between(6, 8), _paint_truck, TRUCK),
+            (dice.between(2.4, 2.6), dice.between(8, 11), _paint_bus, BUS),
+        ))  # fmt: skip
+        end_on = dice.chance(0.88)
+        if not end_on:
+            wide, length = length, wide
         x = street.lane(lane) + dice.between(-0.3, 0.3)
-        thing = _vehicle(dice, kind, x, z + (2.5 if kind != "car" else 0), across=dice.chance(0.12))
-        taken[lane] = thing.footprint[3] if thing.footprint else z
-        yield thing
+        z = free[lane] + dice.between(1, 7) + (0 if label == CAR else 2.5)
+        free[lane] = z + length
+        body = _Body(x - wide / 2, x + wide / 2, z, z + length, end_on, label)
+        span = (body.x0 - 0.2, body.x1 + 0.2)
+        yield Thing(z + length / 2, partial(paint, body=body), span=span, shade=length + 0.6)
 
 
-def _vehicle(dice: Dice, kind: str, x: float, z: float, *, across: bool) -> Thing:
-    width, length, paint, label = {
-        "car": (dice.between(1.7, 1.95), dice.between(3.8, 4.6), _car, CAR),
-        "truck": (dice.between(2.3, 2.5), dice.between(6, 8), _truck, TRUCK),
-        "bus": (dice.between(2.4, 2.6), dice.between(8, 11), _bus, BUS),
-    }[kind]
-    wide, deep = (length, width) if across else (width, length)
-    body = Body(x - wide / 2, x + wide / 2, z, z + deep, not across, label)
-    return Thing(z + deep / 2, partial(paint, body=body), (body.x0 - 0.2, body.x1 + 0.2, z - 0.3, z + deep))
-
-
-def _wheels(view: View, body: Body, side: Points, near: Points, radius: float) -> None:
-    """Dark wheels at the foot of the visible long side, and under the near end."""
-    flank = side if body.end else near
-    width = 1.6 * radius / float(np.abs(flank[1] - flank[0]).max())
-    for face, places in ((flank, (0.18, 0.80)), (near, (0.1, 0.88) if body.end else ())):
-        if places:
-            half = width / 2 if face is flank else 0.09
-            ground = face.copy()
-            ground[:2, 1] = 0
-            ground[2:, 1] = 2 * radius
-            body.patch(view, ground, np.array([(s - half, 0, s + half, 1) for s in places]), DARK)
-
-
-def _lights(view: View, dice: Dice, body: Body, near: Points, low: float, high: float) -> None:
-    lamp = _REAR if dice.chance(0.6) else _FRONT
-    if body.end:
-        body.patch(view, near, np.array(((0.04, low, 0.2, high), (0.8, low, 0.96, high))), lamp)
-        body.patch(view, near, np.array(((0.38, low - 0.25, 0.62, low - 0.02),)), _PLATE)
-
-
-def _car(view: View, dice: Dice, *, body: Body) -> None:
+def _paint_car(view: View, dice: Dice, *, body: _Body) -> None:
     colour = mix(dice, *VIVIDS, *GREYS[2:])
-    near, side, _ = body.faces(view, 0.3, 0.9)
-    _wheels(view, body, side, near, 0.33)
-    near, side = body.block(view, 0.3, 0.9, colour)
-    _lights(view, dice, body, near, 0.5, 0.85)
-    length = 0.7 if body.end else 0.0
-    cabin = Body(body.x0 + 0.08 + (0.0 if body.end else 0.7), body.x1 - 0.08 - (0.0 if body.end else 0.5),
-                 body.z0 + 0.15 + length * dice.between(0.2, 1.0), body.z1 - 0.1 - length, body.end, body.label)
-    near, side = cabin.block(view, 0.9, dice.between(1.4, 1.65), colour, inset=0.45)
-    body.patch(view, near, np.array(((0.08, 0.12, 0.92, 0.85),)), GLASS)
-    body.patch(view, side, np.array(((0.08, 0.12, 0.48, 0.85), (0.54, 0.12, 0.92, 0.85))), GLASS)
+    body.wheels(view, 0.33)
+    end, _ = body.block(view, 0.3, 0.9, colour)
+    if body.end_on:
+        body.patch(view, end, _CAR_LAMPS, dice.pick((_REAR, _FRONT)))
+        body.patch(view, end, _CAR_PLATE, LIGHT)
+        bonnet = dice.between(0.3, 0.9)
+        cabin = evolve(body, x0=body.x0 + 0.08, x1=body.x1 - 0.08, z0=body.z0 + bonnet, z1=body.z1 - 0.8)
+    else:
+        cabin = evolve(body, x0=body.x0 + 0.7, x1=body.x1 - 0.5, z0=body.z0 + 0.08, z1=body.z1 - 0.08)
+    end, flank = cabin.block(view, 0.9, dice.between(1.4, 1.65), colour, inset=0.45)
+    body.patch(view, end, _CAR_SCREEN, GLASS)
+    body.patch(view, flank, _CAR_WINDOWS, GLASS)
 
 
-def _bus(view: View, dice: Dice, *, body: Body) -> None:
+def _paint_bus(view: View, dice: Dice, *, body: _Body) -> None:
+    body.wheels(view, 0.45)
+    end, flank = body.block(view, 0.4, dice.between(2.8, 3.3), mix(dice, *VIVIDS, *GREYS[2:]))
+    body.patch(view, flank, _BUS_WINDOWS, GLASS)
+    if body.end_on:
+        body.patch(view, end, _BUS_SCREEN, GLASS)
+        body.patch(view, end, _BUS_SIGN, DARK)
+        body.patch(view, end, _BUS_LAMPS, dice.pick((_REAR, _FRONT)))
+
+
+def _paint_truck(view: View, dice: Dice, *, body: _Body) -> None:
+    """A box with ribs on a dark frame, from behind."""
     colour = mix(dice, *VIVIDS, *GREYS[2:])
-    height = dice.between(2.8, 3.3)
-    near, side, _ = body.faces(view, 0.4, height)
-    _wheels(view, body, side, near, 0.45)
-    near, side = body.block(view, 0.4, height, colour)
-    flank = side if body.end else near
-    panes = np.arange(0.03, 0.9, 0.16)
-    rects = np.stack([panes, np.full_like(panes, 0.42), panes + 0.13, np.full_like(panes, 0.8)], axis=-1)
-    body.patch(view, flank, rects, GLASS)
-    if body.end:
-        body.patch(view, near, np.array(((0.06, 0.36, 0.94, 0.8),)), GLASS)
-        body.patch(view, near, np.array(((0.2, 0.86, 0.8, 0.96),)), DARK)
-    _lights(view, dice, body, near, 0.16, 0.26)
-
-
-def _truck(view: View, dice: Dice, *, body: Body) -> None:
-    colour = mix(dice, *VIVIDS, *GREYS[2:])
-    height = dice.between(2.9, 3.6)
-    near, side, _ = body.faces(view, 0.5, height)
-    _wheels(view, body, side, near, 0.5)
+    body.wheels(view, 0.5)
     body.block(view, 0.5, 1.0, DARK)
-    near, side = body.block(view, 1.0, height, colour)
-    body.patch(view, near, np.array(((0.48, 0.02, 0.52, 0.98), (0.0, 0.0, 1.0, 0.05))), shade(colour, 0.65))
-    ribs = np.arange(0.05, 0.75, 0.07)
-    rects = np.stack([ribs, np.zeros_like(ribs), ribs + 0.03, np.ones_like(ribs)], axis=-1)
-    flank = side if body.end else near
-    body.patch(view, flank, rects, shade(colour, 0.65))
-    if body.end:
-        body.patch(view, near, np.array(((0.02, -0.18, 0.16, -0.06), (0.84, -0.18, 0.98, -0.06))), _REAR)
+    end, flank = body.block(view, 1.0, dice.between(2.9, 3.6), colour)
+    body.patch(view, flank, _TRUCK_RIBS, shade(colour, 0.65))
+    if body.end_on:
+        body.patch(view, end, _TRUCK_DOORS, shade(colour, 0.65))
+        body.patch(view, end, _TRUCK_LAMPS, _REAR)

@@ -14,24 +14,30 @@ if TYPE_CHECKING:
     from kdseg_road.synthroad.dice import Dice
     from kdseg_road.synthroad.paint import Colour
 
-Points = npt.NDArray[np.float64] if TYPE_CHECKING else None
-"""…×3: metres to the right, above the ground, ahead. …×2 on a card: metres to the right, above its foot."""
+    Floats = npt.NDArray[np.float64]
+    """Points …×3 in the world: metres to the right of the camera, above the ground, ahead; or …×2 on a card: metres to
+    the right of its foot, above the ground."""
 
 Triple = tuple[float, float, float]
 
 NEAR = 0.8
 """Metres ahead at which the world begins."""
+FAR = 90.0
+"""Metres ahead at which it ends, in a skyline."""
 
 _SHIFT = 4  # OpenCV's fixed point: sixteenths of a pixel
-_CIRCLE = np.stack([np.cos(a := np.arange(14) * (2 * np.pi / 14)), np.sin(a)], axis=-1)
+_CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # of a rectangle s0, t0, s1, t1
+_TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=-1)
+"""On a card, of radius 1."""
 
 
 @frozen(kw_only=True)
 class Camera:
     """A pinhole camera above a road that bends.
 
-    A point at (x, y, z) is seen right of the vanishing point by focal·(x + bend·z²)/z pixels and below it by
-    focal·(height - y)/z; `tilt` shears the picture a little, as a rolling car does.
+    A point at (x, y, z) is seen focal·(x + bend·z²)/z pixels right of the vanishing point and focal·(height - y)/z below
+    it; `tilt` shears the picture a little, as if the car rolled.
     """
 
     focal: float
@@ -47,7 +53,7 @@ class Camera:
 
     @classmethod
     def draw(cls, dice: Dice, height: int, width: int) -> Camera:
-        """Draw a camera for an image of that size."""
+        """Draw a camera for images of that size."""
         return cls(
             focal=width * dice.between(0.95, 1.3),
             height=dice.between(1.2, 2.4),
@@ -57,15 +63,30 @@ class Camera:
             tilt=dice.between(-0.07, 0.07),
         )
 
-    def project(self, points: Points) -> npt.NDArray[np.int32]:
+    def right(self, x: float, z: float) -> float:
+        """Give how many pixels right of the vanishing point something at x, z is seen."""
+        return self.focal * (x / z + self.bend * z)
+
+    def project(self, points: Floats) -> npt.NDArray[np.int32]:
         """Give pixels …×2, in OpenCV's fixed point, of points …×3."""
-        x, y, z = points[..., 0], points[..., 1], points[..., 2]
+        z = points[..., 2]
         scale = self.focal / z
-        pixels = np.empty((*points.shape[:-1], 2))
-        pixels[..., 0] = right = (x + self.bend * z * z) * scale
-        pixels[..., 1] = (self.height - y) * scale + self.tilt * right
-        pixels += (self.column - 0.5, self.row - 0.5)  # OpenCV counts from the middle of a pixel
-        return np.rint(pixels * 2**_SHIFT).astype(np.int32)
+        right = (points[..., 0] + self.bend * z * z) * scale
+        down = (self.height - points[..., 1]) * scale + self.tilt * right
+        return self._fixed(right, down)
+
+    def project_card(self, points: Floats, x: float, z: float) -> npt.NDArray[np.int32]:
+        """Give pixels …×2, in OpenCV's fixed point, of points …×2 on an upright card with its foot at x, z."""
+        scale = self.focal / z
+        right = self.right(x, z)
+        down = self.height * scale + self.tilt * right
+        return self._fixed(points[..., 0] * scale + right, points[..., 1] * -scale + down)
+
+    def _fixed(self, right: Floats, down: Floats) -> npt.NDArray[np.int32]:
+        pixels = np.empty((*right.shape, 2), np.int32)
+        pixels[..., 0] = (right + (self.column - 0.5)) * 2**_SHIFT  # OpenCV counts from the middle of a pixel
+        pixels[..., 1] = (down + (self.row - 0.5)) * 2**_SHIFT
+        return pixels
 
 
 class View:
@@ -77,37 +98,36 @@ class View:
     def __init__(self, camera: Camera, height: int, width: int) -> None:
         self.camera = camera
         self.canvas = np.zeros((height, width, 4), np.uint8)
-        self._light = np.ones((height, width), np.float32)
+        self._light = np.full((height, width), 255, np.uint8)
 
-    def fill(self, points: Points, colour: Colour, label: int) -> None:
+    def fill(self, points: Floats, colour: Colour, label: int) -> None:
         """Fill the polygon n×3, or several of as many corners each, m×n×3."""
         _fill(self.canvas, self.camera.project(points), (*colour, label))
 
-    def panel(self, corner: Triple, along: Triple, up: Triple, rects: Points, colour: Colour, label: int) -> None:
+    def panel(self, corner: Triple, along: Triple, up: Triple, rects: Floats, colour: Colour, label: int) -> None:
         """Fill rectangles m×4 (s0, t0, s1, t1) upon the plane corner + s·along + t·up."""
-        s = rects[:, [0, 2, 2, 0], None]
-        t = rects[:, [1, 1, 3, 3], None]
-        self.fill(np.array(corner) + s * np.array(along) + t * np.array(up), colour, label)
+        places = rects[:, _CORNERS].reshape(-1, 4, 2)
+        self.fill(places @ np.array((along, up)) + corner, colour, label)
 
-    def shadow(self, x0: float, x1: float, z0: float, z1: float, light: float) -> None:
-        """Dim a rectangle of the ground; it shows once `cast_shadows` is called."""
-        corners = np.array(((x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)))
-        _fill(self._light, self.camera.project(corners), (light,))
+    def card(self, x: float, z: float, points: Floats, colour: Colour, label: int) -> None:
+        """Fill a polygon n×2, or several m×n×2, on an upright card that faces the camera, its foot at x, z."""
+        _fill(self.canvas, self.camera.project_card(points, x, z), (*colour, label))
+
+    def shadow(self, x: tuple[float, float], z: tuple[float, float], light: float) -> None:
+        """Leave only some of the light, 0..1, on a rectangle of the ground; it shows once `cast_shadows` is called."""
+        corners = np.array([(x[0], 0, z[0]), (x[1], 0, z[0]), (x[1], 0, z[1]), (x[0], 0, z[1])])
+        _fill(self._light, self.camera.project(corners), (255 * light,))
 
     def cast_shadows(self) -> None:
-        """Darken what is on the canvas, labels apart."""
+        """Darken what is on the canvas; labels stay."""
         light = cv2.blur(self._light, (3, 3))
-        factors = cv2.merge([light, light, light, np.ones_like(light)])
-        self.canvas = cv2.multiply(self.canvas, factors, dtype=cv2.CV_8U)
+        factors = cv2.merge([light, light, light, np.full_like(light, 255)])
+        self.canvas = cv2.multiply(self.canvas, factors, scale=1 / 255)
 
-    def card(self, x: float, z: float, points: Points, colour: Colour, label: int) -> None:
-        """Fill a polygon n×2, or several m×n×2, on an upright card that faces the camera, its foot at (x, z)."""
-        camera = self.camera
-        scale = camera.focal / z
-        right = (x + camera.bend * z * z) * scale
-        foot = np.array((camera.column - 0.5 + right, camera.row - 0.5 + camera.height * scale + camera.tilt * right))
-        pixels = np.rint((foot + points * (scale, -scale)) * 2**_SHIFT).astype(np.int32)
-        _fill(self.canvas, pixels, (*colour, label))
+    def sees(self, x: tuple[float, float], z: float) -> bool:
+        """Say whether something from x[0] to x[1] may be in the picture."""
+        left, right = (self.camera.column + self.camera.right(end, z) for end in x)
+        return right > 0 and left < self.canvas.shape[1]
 
 
 def _fill(target: npt.NDArray[Any], pixels: npt.NDArray[np.int32], value: tuple[float, ...]) -> None:
@@ -115,11 +135,20 @@ def _fill(target: npt.NDArray[Any], pixels: npt.NDArray[np.int32], value: tuple[
     cv2.fillPoly(target, polygons, value, cv2.LINE_8, _SHIFT)
 
 
-def circle(x: float, y: float, radius: float, squash: float = 1.0) -> Points:
-    """Give a circle on a card, made narrower by `squash`."""
-    return _CIRCLE * (radius * squash, radius) + (x, y)
-
-
-def box(x0: float, y0: float, x1: float, y1: float) -> Points:
+def box(x0: float, y0: float, x1: float, y1: float) -> Floats:
     """Give a rectangle on a card."""
     return np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+
+
+def rows(start: float, stop: float, pitch: float) -> Floats:
+    """Give places from `start` to `stop`, at least one."""
+    return np.arange(start, max(stop, start + pitch / 2), pitch)
+
+
+def rects(s0: Floats | float, t0: Floats | float, s1: Floats | float, t1: Floats | float) -> Floats:
+    """Give rectangles m×4 from their edges, each a number or m numbers."""
+    edges = (s0, t0, s1, t1)
+    rectangles = np.empty((*np.broadcast(*edges).shape, 4))
+    for i, edge in enumerate(edges):
+        rectangles[..., i] = edge
+    return rectangles

@@ -40,14 +40,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) ->
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
-    """The folder above a finished run of the sound recipe. Its plugin file is left only as the run's own copy."""
+    """The folder above a finished run of the sound recipe, its best weights not its last.
+
+    Its plugin file is left only as the run's own copy.
+    """
     from kdseg.engine.run import run_recipe
     from kdseg.recipe.load import load_recipe
 
     folder = tmp_path_factory.mktemp("finished")
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
     shutil.copy(PLUGIN, folder)
-    run_recipe(load_recipe(folder / "recipe.toml"))
+    run = run_recipe(load_recipe(folder / "recipe.toml", ["seed=4", "evaluate.every=1"]))
+    assert all(
+        participant["best"]["step"] < run.summary["steps"] for participant in run.summary["participants"].values()
+    )
     (folder / PLUGIN.name).unlink()
     return folder / "runs" / "job"
 
