@@ -20,7 +20,7 @@ from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
-from kdseg.engine.optim import build_optimizer, build_schedule
+from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
@@ -100,6 +100,8 @@ class _Check:
     def build_phase(self, num_classes: int) -> dict[str, Participant]:
         """Make everything that needs neither data nor a device."""
         recipe = self.loaded.recipe
+        if recipe.train.precision == "fp16" and not torch.cuda.is_available():
+            self.problem("train.precision", "'fp16' needs a GPU; 'bf16' runs on CPUs too")
         with self.placed("data.augment"):
             Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
         participants: dict[str, Participant] = {}
@@ -108,6 +110,7 @@ class _Check:
                 participants |= build_participants(recipe, num_classes, META, [name])
             if isinstance(model, Learner) and name in participants:
                 with self.placed(f"models.{name}.optimizer"):
+                    try_optimizer(model.optimizer)
                     optimizer = build_optimizer(model.optimizer, list(participants[name].module.parameters()))
                     with self.placed(f"models.{name}.schedule"):
                         build_schedule(model.schedule, optimizer, 1000)

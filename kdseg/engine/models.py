@@ -82,6 +82,8 @@ def load(path: str | Path, model: str | None = None, which: Literal["best", "las
     folder = Path(path)
     if not (folder / CARD).exists():
         folder = model_folder(find_run(folder), model)
+    elif model is not None:
+        raise KdsegError(f"{display_path(folder)}: is one model's folder, in which no model can be named ({model!r})")
     card = read_card(folder)
     network = _backbone(card, sorted(folder.glob("*.py"))).build(
         BackboneContext(in_channels=3, num_classes=len(card["classes"]))

@@ -48,6 +48,20 @@ def build_optimizer(spec: ByName, parameters: Iterable[nn.Parameter] | list[dict
     return optimizer
 
 
+def try_optimizer(spec: ByName) -> None:
+    """Take a step on a convolution's weight, as some options fail at the first step alone.
+
+    Raises:
+        OptionError: for a name or an option that does not fit.
+        Exception: whatever the step raises.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # some options work on one of them alone
+    weight = torch.nn.Parameter(torch.zeros(2, 1, 3, 3, device=device))
+    optimizer = build_optimizer(spec, [weight])
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()
+
+
 def build_schedule(spec: ByName, optimizer: Optimizer, steps: int) -> LRScheduler:
     """Make a learning-rate schedule that ticks `steps` times: poly, constant, or torch's own by name.
 

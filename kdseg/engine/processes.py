@@ -13,7 +13,7 @@ from attrs import define
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -99,10 +99,11 @@ class Processes:
             for tensor, part in zip(bucket, total.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def average_(self, tensors: Sequence[Tensor]) -> None:
+    def average_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its mean over processes; one that is the same on all stays as it is, to the bit."""
         if self.world == 1:
             return
+        tensors = list(tensors)
         sums = [tensor.double() for tensor in tensors]  # float32 adds up in float64 without rounding
         self.sum_(sums)
         for tensor, total in zip(tensors, sums, strict=True):

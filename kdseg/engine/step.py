@@ -185,7 +185,7 @@ class Stepper:
         learner.step()
         modules = [learner.participant.module, *(term.module for term in terms)]
         self.processes.average_(
-            [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+            buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()
         )
         for shadow in self.shadows:
             if shadow.of is learner:
