@@ -75,7 +75,9 @@ def _sign(view: View, dice: Dice, *, x: float, z: float) -> None:
     height, radius = dice.between(1.8, 2.6), dice.between(0.7, 0.95)
     _pole(view, dice, x, z, height + dice.between(0, 0.8))
     shape, middle = dice.pick(_SHAPES) * radius, np.array((0, height))
-    border, inside = (mix(dice, colour) for colour in dice.pick(((RED, LIGHT), (LIGHT, RED), (BLUE, LIGHT), (LIGHT, BLUE))))
+    border, inside = (
+        mix(dice, colour) for colour in dice.pick(((RED, LIGHT), (LIGHT, RED), (BLUE, LIGHT), (LIGHT, BLUE)))
+    )
     view.card(x, z, shape + middle, border, TRAFFIC_SIGN)
     view.card(x, z, shape * 0.68 + middle, inside, TRAFFIC_SIGN)
     view.card(x, z, dice.pick(_MARKS) * radius + middle, border, TRAFFIC_SIGN)

@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     Image = npt.NDArray[np.uint8]
 
 _ROWS = 64  # of texture, over the image's height, so that it looks alike at every size
-_NEUTRAL, _WARM = (40, 40, 40), (48, 0, -48)  # what a # adds to red, green and blue, and a . subtracts
+_NEUTRAL, _WARM = (50, 50, 50), (60, 0, -60)  # what a # adds to red, green and blue, and a . subtracts
 _TEXTURES = {
-    labels.SIDEWALK: (_WARM, "##.. ##.. ..## ..##"),
+    labels.SIDEWALK: (_WARM, "#.#. #.#. #.#. #.#."),
     labels.BUILDING: (_NEUTRAL, "#### #..# #..# ####"),
     labels.WALL: (_NEUTRAL, "#### #### .... ...."),
     labels.FENCE: (_WARM, "##.. ##.. ##.. ##.."),
     labels.POLE: (_WARM, "#### #### .... ...."),
     labels.TRAFFIC_LIGHT: (_NEUTRAL, "#.#. .#.# #.#. .#.#"),
+    labels.TRAFFIC_SIGN: (_WARM, "#.#. .#.# #.#. .#.#"),
     labels.VEGETATION: (_NEUTRAL, "##.. ##.. ..## ..##"),
-    labels.TERRAIN: (_NEUTRAL, "#.#. #.#. #.#. #.#."),
+    labels.TERRAIN: (_NEUTRAL, "..## .##. ##.. #..#"),
     labels.PERSON: (_NEUTRAL, "#..# ##.. .##. ..##"),
     labels.RIDER: (_WARM, "..## .##. ##.. #..#"),
     labels.CAR: (_NEUTRAL, "#... .... .... ...."),
     labels.TRUCK: (_NEUTRAL, "#.#. #.#. #.#. #.#."),
     labels.BUS: (_WARM, "#### .... #### ...."),
-    labels.BICYCLE: (_WARM, "#.#. .#.# #.#. .#.#"),
+    labels.BICYCLE: (_NEUTRAL, "#### .... #### ...."),
 }
 """Tiles of 4x4 cells. Classes that share colours differ in tint or tile, and no pixel alone shows a tile."""
 
@@ -76,7 +77,7 @@ def _phases(height: int, width: int) -> npt.NDArray[np.uint16]:
 
 def _development(dice: Dice) -> Image:
     """Draw exposure, contrast, haze and white balance, as a table 1×256×3."""
-    exposure, gamma, haze = dice.between(0.6, 1.3), dice.between(0.8, 1.25), dice.between(0, 20)
+    exposure, gamma, haze = dice.between(0.7, 1.3), dice.between(0.8, 1.25), dice.between(0, 20)
     balance = np.array([dice.between(0.8, 1.2) for _ in range(3)])
     levels = haze + (255 - haze) * (np.arange(256) / 255) ** gamma
     return np.clip(levels[:, None] * balance * exposure, 0, 255).astype(np.uint8)[None]

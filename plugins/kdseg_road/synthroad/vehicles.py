@@ -60,7 +60,11 @@ class _Body:
             for z, way in ((self.z0, ahead), (self.z1, -ahead))
         )
         low, high = (0, 3) if view.camera.right((x0 + x1) / 2, self.z0) > 0 else (1, 2)
-        return near, np.array((near[low], back[low], back[high], near[high])), np.array((near[3], near[2], back[2], back[3]))
+        return (
+            near,
+            np.array((near[low], back[low], back[high], near[high])),
+            np.array((near[3], near[2], back[2], back[3])),
+        )
 
     def block(self, view: View, y0: float, y1: float, colour: Colour, inset: float = 0.0) -> tuple[Floats, Floats]:
         """Fill a block from y0 to y1; give its end and its flank, as far as they are seen, near face first if end-on."""
