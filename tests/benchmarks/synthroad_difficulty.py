@@ -131,7 +131,8 @@ def main() -> None:
         matrix = confusion_matrix(said, val_masks, len(CLASSES))
         reached = mean_iou(matrix)
         print(f"unet1m, {options.steps} steps, seed {seed}: mIoU {reached:.3f}; ratio {by_pixel / reached:.2f}")
-        print("  " + ", ".join(f"{name} {value:.2f}" for name, value in zip(CLASSES, iou(matrix).tolist(), strict=True)))
+        by_class = zip(CLASSES, iou(matrix).tolist(), strict=True)
+        print("  " + ", ".join(f"{name} {value:.2f}" for name, value in by_class))
 
 
 if __name__ == "__main__":

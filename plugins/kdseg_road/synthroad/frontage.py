@@ -73,8 +73,9 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
     pitch *= 1 + near / 30  # far windows would be finer than pixels
     storeys = rows(0.9, height - tall, dice.between(1.4, 1.8) * (1 + near / 30))
     for face, start, end in ((front, max(near, 3.0) + 0.4, far - 0.6), (gable, 0.5, 8.5)):
-        across, up = np.meshgrid(rows(start, end, pitch), storeys)
-        view.panel(*face, _UP, rects(across, up, across + wide * pitch, up + tall).reshape(-1, 4), glass, BUILDING)
+        windows = rows(start, end, pitch)[:, None]
+        rectangles = rects(windows, storeys, windows + wide * pitch, storeys + tall)
+        view.panel(*face, _UP, rectangles.reshape(-1, 4), glass, BUILDING)
 
 
 def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:

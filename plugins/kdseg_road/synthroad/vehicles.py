@@ -52,7 +52,7 @@ class _Body:
     label: int
 
     def faces(self, view: View, y0: float, y1: float, inset: float = 0.0) -> tuple[Floats, Floats, Floats]:
-        """Give the corners 4×3 of a block's near, side and top face; it is narrower by `inset` at the top, lengthways."""
+        """Give the corners 4×3 of a block's near, side and top face; `inset` makes it narrower at the top, lengthways."""
         x0, x1 = self.x0, self.x1
         across, ahead = (inset * 0.35, inset) if self.end_on else (inset, inset * 0.35)
         near, back = (
@@ -67,7 +67,7 @@ class _Body:
         )
 
     def block(self, view: View, y0: float, y1: float, colour: Colour, inset: float = 0.0) -> tuple[Floats, Floats]:
-        """Fill a block from y0 to y1; give its end and its flank, as far as they are seen, near face first if end-on."""
+        """Fill a block from y0 to y1; give its end and its flank as far as they are seen, near face first if end-on."""
         near, side, top = self.faces(view, y0, y1, inset)
         view.fill(side, shade(colour, 0.72), self.label)
         if y1 < view.camera.height:

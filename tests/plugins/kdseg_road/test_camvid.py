@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,6 +16,8 @@ from kdseg.errors import KdsegError
 from kdseg_road import CamVid
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kdseg.data.samples import Samples
 
 CTX = DatasetContext(split="train", seed=0)
