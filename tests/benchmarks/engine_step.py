@@ -198,7 +198,7 @@ def main() -> None:
         ratio = statistics.median(ratios)
         print(
             f"{name}: engine {statistics.median(engine) * 1e3:.1f} ms, by hand {statistics.median(hand) * 1e3:.1f} ms, "
-            f"median of {len(ratios)} paired ratios {ratio:.4f} (limit {LIMIT}: {'kept' if ratio <= LIMIT else 'BROKEN'}), "
+            f"median of {len(ratios)} ratios {ratio:.4f} (limit {LIMIT}: {'kept' if ratio <= LIMIT else 'BROKEN'}), "
             f"from {min(ratios):.3f} to {max(ratios):.3f}"
         )
 

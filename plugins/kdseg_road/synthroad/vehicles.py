@@ -52,7 +52,7 @@ class _Body:
     label: int
 
     def faces(self, view: View, y0: float, y1: float, inset: float = 0.0) -> tuple[Floats, Floats, Floats]:
-        """Give the corners 4×3 of a block's near, side and top face; `inset` makes it narrower at the top, lengthways."""
+        """Give the corners 4×3 of a block's near, side and top face; `inset` narrows its top lengthways."""
         x0, x1 = self.x0, self.x1
         across, ahead = (inset * 0.35, inset) if self.end_on else (inset, inset * 0.35)
         near, back = (

@@ -36,8 +36,8 @@ CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=-1)
 class Camera:
     """A pinhole camera above a road that bends.
 
-    A point at (x, y, z) is seen focal·(x + bend·z²)/z pixels right of the vanishing point and focal·(height - y)/z under
-    it; `tilt` shears the picture a little, as if the car rolled.
+    A point at (x, y, z) is seen focal·(x + bend·z²)/z pixels right of the vanishing point and focal·(height - y)/z
+    under it; `tilt` shears the picture a little, as if the car rolled.
     """
 
     focal: float
