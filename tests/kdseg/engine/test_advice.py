@@ -67,9 +67,12 @@ def test_a_curve_on_a_learners_only_term(told):
 @pytest.mark.parametrize(("settings", "world", "share"), [(["train.micro_batches=2"], 1, 2), ([], 4, 1)])
 def test_what_sees_micro_batches(told, settings, world, share):
     margin = '[terms.margin]\nlearner = "student"\nloss = "margin"\n'
-    found = told(STUDENT + LABELS + margin, *settings, world=world)
-    assert found == [
-        f"terms.margin.loss: a mean over a batch, and it sees micro-batches of {share} images",
+    of_the_loss = f"terms.margin.loss: a mean over a batch, and it sees micro-batches of {share} images"
+    assert told(STUDENT + LABELS + margin, *settings, "models.student.backbone.norm=group", world=world) == [
+        of_the_loss
+    ]
+    assert told(STUDENT + LABELS + margin, *settings, "models.student.backbone.norm=batch", world=world) == [
+        of_the_loss,
         (
             f"train.micro_batches: batch normalisation sees micro-batches of {share} images, not the step's 4; "
             "group normalisation would see no difference"
