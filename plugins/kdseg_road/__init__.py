@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from kdseg.components import Dataset
 
+__all__ = ["CamVid", "SynthRoad", "kdseg_datasets"]
+
 
 @hookimpl
 def kdseg_datasets() -> Iterable[type[Dataset]]:

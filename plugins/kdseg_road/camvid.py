@@ -67,7 +67,10 @@ class CamVidSamples:
 def _pngs(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise KdsegError(f"{folder}: there is no such folder; CamVid has train, trainannot, val, valannot and so on")
-    return {path.name: path for path in sorted(folder.glob("*.png"))}
+    files = {path.name: path for path in sorted(folder.glob("*.png")) if not path.name.startswith(".")}
+    if not files:
+        raise KdsegError(f"{folder}: holds no PNG file; CamVid's images and masks are *.png")
+    return files
 
 
 def _mask(file: Path) -> npt.NDArray[np.uint8]:

@@ -72,10 +72,10 @@ def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_b
     pitch, wide, tall = dice.between(1.0, 1.5), dice.between(0.45, 0.6), dice.between(0.7, 0.95)
     pitch *= 1 + near / 30  # far windows would be finer than pixels
     storeys = rows(0.9, height - tall, dice.between(1.4, 1.8) * (1 + near / 30))
-    for face, start, end in ((front, max(near, 3.0) + 0.4, far - 0.6), (gable, 0.5, 8.5)):
+    for (corner, along), start, end in ((front, max(near, 3.0) + 0.4, far - 0.6), (gable, 0.5, 8.5)):
         windows = rows(start, end, pitch)[:, None]
         rectangles = rects(windows, storeys, windows + wide * pitch, storeys + tall)
-        view.panel(*face, _UP, rectangles.reshape(-1, 4), glass, BUILDING)
+        view.panel(corner, along, _UP, rectangles.reshape(-1, 4), glass, BUILDING)
 
 
 def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> None:
@@ -83,7 +83,7 @@ def _wall(view: View, dice: Dice, *, side: Side, near: float, far: float) -> Non
     height = dice.between(1.8, 3.2)
     stone = mix(dice, *EARTHS, *GREYS)
     corner, along = (side.front, 0.0, near), (0.0, 0.0, far - near)
-    view.panel(corner, (side.sign * 0.5, 0.0, 0.0), _UP, _WHOLE * height, shade(stone, 0.75), WALL)
+    view.panel(corner, (side.sign * 0.5 * height, 0.0, 0.0), (0.0, height, 0.0), _WHOLE, shade(stone, 0.75), WALL)
     view.panel(corner, along, (0.0, height, 0.0), _WHOLE, stone, WALL)
     courses = rows(0.35, height - 0.1, dice.between(0.3, 0.4))
     view.panel(corner, along, _UP, rects(0.0, courses, 1.0, courses + 0.14), shade(stone, 0.7), WALL)
@@ -98,8 +98,8 @@ def _fence(view: View, dice: Dice, *, side: Side, near: float, far: float) -> No
     view.panel(corner, along, (0.0, height, 0.0), _WHOLE, shade(wood, 0.6), FENCE)
     pitch = dice.between(0.25, 0.35) * (1 + near / 8)
     pickets = rows(max(near, 2.0), far, pitch)
-    ahead = (side.front, 0.0, 0.0), (0.0, 0.0, 1.0), _UP
-    view.panel(*ahead, rects(pickets, 0.0, pickets + 0.5 * pitch, height), wood, FENCE)
+    foot, ahead = (side.front, 0.0, 0.0), (0.0, 0.0, 1.0)
+    view.panel(foot, ahead, _UP, rects(pickets, 0.0, pickets + 0.5 * pitch, height), wood, FENCE)
     rails = np.array((0.2, 0.75)) * height
     view.panel(corner, along, _UP, rects(0.0, rails, 1.0, rails + 0.12 * height), wood, FENCE)
 

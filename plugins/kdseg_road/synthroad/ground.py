@@ -24,7 +24,8 @@ _ORIGIN, _RIGHT, _AHEAD = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 def paint_sky(view: View, dice: Dice) -> None:
     """Fill the canvas with a sky that changes towards the horizon, and end it in a skyline of hills or houses."""
     top, low = (np.array(mix(dice, *SKIES)) for _ in range(2))
-    view.canvas[..., :3] = top + (low - top) * np.linspace(0, 1, len(view.canvas))[:, None, None]
+    rows_of_sky = top + (low - top) * np.linspace(0, 1, len(view.canvas))[:, None]
+    view.canvas[..., :3] = rows_of_sky.astype(np.uint8)[:, None]
     view.canvas[..., 3] = SKY
     hills = dice.chance(0.6)
     x = np.linspace(-1.5 * FAR, 1.5 * FAR, 25)

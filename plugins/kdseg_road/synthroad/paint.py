@@ -38,4 +38,4 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def _level(value: float) -> int:
-    return int(min(max(value, 0.0), 255.0))
+    return 0 if value < 0 else 255 if value > 255 else int(value)  # noqa: PLR2004 (8 bits)

@@ -44,7 +44,7 @@ _TEXTURES = {
 
 def photograph(view: View, dice: Dice, generator: np.random.Generator) -> tuple[Image, Image]:
     """Give the image H×W×3 and the mask H×W."""
-    mask: Image = cv2.extractChannel(view.canvas, 3)
+    mask = np.ascontiguousarray(view.canvas[..., 3])
     height, width = mask.shape
     relief = _tiles().take(mask * np.uint16(16) + _phases(height, width)).view(np.uint8).reshape(height, width, 4)
     image = cv2.cvtColor(cv2.addWeighted(view.canvas, 1, relief, 1, -128), cv2.COLOR_RGBA2RGB)
@@ -54,7 +54,7 @@ def photograph(view: View, dice: Dice, generator: np.random.Generator) -> tuple[
     image = cv2.LUT(cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5)), _development(dice))
     grain = np.frombuffer(generator.bytes(image.size), np.uint8).reshape(image.shape)
     noise = dice.between(2, 10)
-    return cv2.addWeighted(image, 1, grain, noise / 255, -noise / 2), mask
+    return np.asarray(cv2.addWeighted(image, 1, grain, noise / 255, -noise / 2), np.uint8), mask
 
 
 @cache
@@ -80,7 +80,8 @@ def _development(dice: Dice) -> Image:
     exposure, gamma, haze = dice.between(0.7, 1.3), dice.between(0.8, 1.25), dice.between(0, 20)
     balance = np.array([dice.between(0.8, 1.2) for _ in range(3)])
     levels = haze + (255 - haze) * (np.arange(256) / 255) ** gamma
-    return np.clip(levels[:, None] * balance * exposure, 0, 255).astype(np.uint8)[None]
+    table: Image = np.clip(levels[None, :, None] * balance * exposure, 0, 255).astype(np.uint8)
+    return table
 
 
 def add_bonnet(view: View, dice: Dice) -> None:

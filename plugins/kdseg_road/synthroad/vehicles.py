@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from kdseg_road.synthroad.labels import BUS, CAR, TRUCK
 from kdseg_road.synthroad.layout import Thing
 from kdseg_road.synthroad.paint import DARK, GLASS, GREYS, LIGHT, VIVIDS, Colour, mix, shade
-from kdseg_road.synthroad.view import rects, rows
+from kdseg_road.synthroad.view import corners, rects, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,8 @@ class _Body:
 
     def patch(self, view: View, face: Floats, rectangles: Floats, colour: Colour) -> None:
         """Fill rectangles m×4 (s0, t0, s1, t1), in 0..1, upon a face."""
-        s, t = rectangles[:, [0, 2, 2, 0], None], rectangles[:, [1, 1, 3, 3], None]
+        places = corners(rectangles)
+        s, t = places[..., :1], places[..., 1:]
         foot = face[0] + s * (face[1] - face[0])
         view.fill(foot + t * (face[3] + s * (face[2] - face[3]) - foot), colour, self.label)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -26,7 +27,7 @@ FAR = 90.0
 """Metres ahead at which it ends, in a skyline."""
 
 _SHIFT = 4  # OpenCV's fixed point: sixteenths of a pixel
-_CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # of a rectangle s0, t0, s1, t1
+_CORNERS = np.array(((0, 1), (2, 1), (2, 3), (0, 3)))  # of a rectangle s0, t0, s1, t1
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=-1)
 """On a card, of radius 1."""
@@ -67,25 +68,36 @@ class Camera:
         """Give how many pixels right of the vanishing point something at x, z is seen."""
         return self.focal * (x / z + self.bend * z)
 
-    def project(self, points: Floats) -> npt.NDArray[np.int32]:
+    @cached_property
+    def _lens(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Give M, K, B, O: a point p at depth z is seen at (p·M + K)/z + z·B + O, in OpenCV's fixed point."""
+        unit = self.focal * 2**_SHIFT
+        return (
+            np.array(((unit, self.tilt * unit), (0, -unit), (0, 0))),
+            np.array((0, self.height * unit)),
+            np.array((self.bend * unit, self.bend * self.tilt * unit)),
+            np.array((self.column - 0.5, self.row - 0.5)) * 2**_SHIFT,  # it counts from the middle of a pixel
+        )
+
+    def project(self, points: Floats) -> Floats:
         """Give pixels …×2, in OpenCV's fixed point, of points …×3."""
-        z = points[..., 2]
-        scale = self.focal / z
-        right = (points[..., 0] + self.bend * z * z) * scale
-        down = (self.height - points[..., 1]) * scale + self.tilt * right
-        return self._fixed(right, down)
+        matrix, height, bend, origin = self._lens
+        depths = points[..., 2:]
+        pixels: Floats = points @ matrix
+        pixels += height
+        pixels /= depths
+        pixels += depths * bend
+        pixels += origin
+        return pixels
 
-    def project_card(self, points: Floats, x: float, z: float) -> npt.NDArray[np.int32]:
+    def project_card(self, points: Floats, x: float, z: float) -> Floats:
         """Give pixels …×2, in OpenCV's fixed point, of points …×2 on an upright card with its foot at x, z."""
-        scale = self.focal / z
         right = self.right(x, z)
-        down = self.height * scale + self.tilt * right
-        return self._fixed(points[..., 0] * scale + right, points[..., 1] * -scale + down)
-
-    def _fixed(self, right: Floats, down: Floats) -> npt.NDArray[np.int32]:
-        pixels = np.empty((*right.shape, 2), np.int32)
-        pixels[..., 0] = (right + (self.column - 0.5)) * 2**_SHIFT  # OpenCV counts from the middle of a pixel
-        pixels[..., 1] = (down + (self.row - 0.5)) * 2**_SHIFT
+        scale = self.focal / z * 2**_SHIFT
+        across = (right + self.column - 0.5) * 2**_SHIFT
+        down = (self.tilt * right + self.row - 0.5) * 2**_SHIFT + self.height * scale
+        pixels: Floats = points * np.array((scale, -scale))
+        pixels += np.array((across, down))
         return pixels
 
 
@@ -97,7 +109,7 @@ class View:
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
         self.camera = camera
-        self.canvas = np.zeros((height, width, 4), np.uint8)
+        self.canvas: npt.NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
         self._light = np.full((height, width), 255, np.uint8)
 
     def fill(self, points: Floats, colour: Colour, label: int) -> None:
@@ -106,8 +118,9 @@ class View:
 
     def panel(self, corner: Triple, along: Triple, up: Triple, rects: Floats, colour: Colour, label: int) -> None:
         """Fill rectangles m×4 (s0, t0, s1, t1) upon the plane corner + s·along + t·up."""
-        places = rects[:, _CORNERS].reshape(-1, 4, 2)
-        self.fill(places @ np.array((along, up)) + corner, colour, label)
+        points = corners(rects) @ np.array((along, up))
+        points += np.array(corner)
+        self.fill(points, colour, label)
 
     def card(self, x: float, z: float, points: Floats, colour: Colour, label: int) -> None:
         """Fill a polygon n×2, or several m×n×2, on an upright card that faces the camera, its foot at x, z."""
@@ -115,14 +128,14 @@ class View:
 
     def shadow(self, x: tuple[float, float], z: tuple[float, float], light: float) -> None:
         """Leave only some of the light, 0..1, on a rectangle of the ground; it shows once `cast_shadows` is called."""
-        corners = np.array([(x[0], 0, z[0]), (x[1], 0, z[0]), (x[1], 0, z[1]), (x[0], 0, z[1])])
-        _fill(self._light, self.camera.project(corners), (255 * light,))
+        ground = np.array([(x[0], 0, z[0]), (x[1], 0, z[0]), (x[1], 0, z[1]), (x[0], 0, z[1])])
+        _fill(self._light, self.camera.project(ground), (255 * light,))
 
     def cast_shadows(self) -> None:
         """Darken what is on the canvas; labels stay."""
         light = cv2.blur(self._light, (3, 3))
         factors = cv2.merge([light, light, light, np.full_like(light, 255)])
-        self.canvas = cv2.multiply(self.canvas, factors, scale=1 / 255)
+        cv2.multiply(self.canvas, factors, dst=self.canvas, scale=1 / 255)
 
     def sees(self, x: tuple[float, float], z: float) -> bool:
         """Say whether something from x[0] to x[1] may be in the picture."""
@@ -130,7 +143,8 @@ class View:
         return right > 0 and left < self.canvas.shape[1]
 
 
-def _fill(target: npt.NDArray[Any], pixels: npt.NDArray[np.int32], value: tuple[float, ...]) -> None:
+def _fill(target: npt.NDArray[Any], pixels: npt.NDArray[Any], value: tuple[float, ...]) -> None:
+    pixels = pixels.astype(np.int32)
     polygons = [pixels] if pixels.ndim == 2 else list(pixels)  # noqa: PLR2004 (corners by coordinates)
     cv2.fillPoly(target, polygons, value, cv2.LINE_8, _SHIFT)
 
@@ -138,6 +152,11 @@ def _fill(target: npt.NDArray[Any], pixels: npt.NDArray[np.int32], value: tuple[
 def box(x0: float, y0: float, x1: float, y1: float) -> Floats:
     """Give a rectangle on a card."""
     return np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+
+
+def corners(rects: Floats) -> Floats:
+    """Give the corners m×4×2 of rectangles m×4 (s0, t0, s1, t1), from the first one round."""
+    return rects[:, _CORNERS]
 
 
 def rows(start: float, stop: float, pitch: float) -> Floats:

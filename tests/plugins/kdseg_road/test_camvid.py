@@ -16,6 +16,7 @@ from kdseg.errors import KdsegError
 from kdseg_road import CamVid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from kdseg.data.samples import Samples
@@ -91,6 +92,11 @@ def lose_folder(root: Path) -> None:
     (root / "trainannot").rename(root / "annotations")
 
 
+def empty_folder(root: Path) -> None:
+    for file in (root / "train").glob("*.png"):
+        file.rename(file.with_name(f".{file.name}"))  # what some archivers leave beside the real ones
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -102,10 +108,11 @@ def lose_folder(root: Path) -> None:
         (empty, r"train.0001TP_006690\.png: is no image that can be decoded"),
         (lose_mask, r"train.0001TP_006690\.png: has no mask of the same name"),
         (lose_image, r"trainannot.0001TP_006690\.png: has no image of the same name"),
+        (empty_folder, r"train: holds no PNG file"),
         (lose_folder, r"trainannot: there is no such folder; CamVid has train, trainannot"),
     ],
 )
-def test_what_is_wrong_names_the_file(root: Path, damage, told: str) -> None:
+def test_what_is_wrong_names_the_file(root: Path, damage: Callable[[Path], None], told: str) -> None:
     damage(root)
     with pytest.raises(KdsegError, match=told):
         _ = samples(root)[0]
