@@ -32,6 +32,7 @@ def train(run: Run, signals: StopSignals) -> None:
         for name, participant in run.stepper.participants.items()
         if isinstance(participant.spec, Frozen)
     }
+    last_step = run.total_steps if run.stop_reason is None else run.step  # a resumed run may have been over
     run.emit("on_run_start")
     steps = train_steps(
         run.checked.train,
@@ -42,7 +43,7 @@ def train(run: Run, signals: StopSignals) -> None:
         rank=run.processes.rank,
         world=run.processes.world,
         first_step=run.step,
-        last_step=run.total_steps if run.stop_reason is None else run.step,
+        last_step=last_step,
         workers=recipe.train.workers,
     )
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
@@ -58,10 +59,12 @@ def train(run: Run, signals: StopSignals) -> None:
         began = now
         run.emit("on_step_end")
         interrupted = signals.received(run.processes)
-        _after_step(run, interrupted=interrupted is not None)
+        evaluated = _after_step(run, interrupted=interrupted is not None)
         if interrupted is not None:
             raise SystemExit(128 + interrupted)
         if run.stop_reason is not None:
+            if not evaluated:  # it was stopped by what its checkpoint told
+                _after_step(run, interrupted=False)
             log.info("stopped at step %d: %s", run.step, run.stop_reason)
             break
     for name, digest in frozen.items():
@@ -70,7 +73,8 @@ def train(run: Run, signals: StopSignals) -> None:
     run.emit("on_run_end")
 
 
-def _after_step(run: Run, *, interrupted: bool) -> None:
+def _after_step(run: Run, *, interrupted: bool) -> bool:
+    """Evaluate and save where that is due, and tell whether there was an evaluation."""
     recipe = run.recipe
     evaluating = run.due(recipe.evaluate.every, recipe.evaluate.unit)
     saving = run.due(recipe.checkpoint.every, recipe.checkpoint.unit) or interrupted
@@ -82,3 +86,4 @@ def _after_step(run: Run, *, interrupted: bool) -> None:
     if saving or run.stop_reason is not None:
         run.checkpoint()
         run.emit("on_checkpoint")
+    return evaluating
