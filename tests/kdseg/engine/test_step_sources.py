@@ -163,6 +163,36 @@ def test_in_sequence_the_later_peer_sees_the_earlier_one_after_its_step(load, tr
     assert_same(weights(run, "berta"), berta.network.state_dict(), 1e-10)
 
 
+def test_in_sequence_a_source_that_stepped_in_between_is_asked_again(load, train, by_hand, weights, assert_same):
+    """Anna learns from berta, berta steps, then carla learns from berta: from another berta."""
+    recipe = TWO.format(first="anna", second="berta")
+    recipe += '[models.carla]\nbackbone = { use = "tiny", norm = "batch" }\noptimizer = { use = "AdamW", lr = 3e-2 }\n'
+    recipe += '[turns]\norder = ["all"]\nsync = "sequential"\n'
+    recipe += '[terms.berta-labels]\nlearner = "berta"\nloss = "cross_entropy"\n'
+    for name in ("anna", "carla"):
+        recipe += f'[terms.{name}-from-berta]\nlearner = "{name}"\nsource = "berta"\nloss = "pixel_kl"\n'
+    hand = by_hand(load(recipe))
+    rates = {"anna": 1e-2, "berta": 2e-2, "carla": 3e-2}
+    anna, berta, carla = (Hand(hand.network(name), rate, 8) for name, rate in rates.items())
+    for images, target in hand.batches(8):
+        anna.learn(divergence(anna.study(images), berta.tell(images), target))
+        berta.learn(labels(berta.study(images), target))
+        carla.learn(divergence(carla.study(images), berta.tell(images), target))
+    run = train(recipe)
+    for learner, name in ((anna, "anna"), (berta, "berta"), (carla, "carla")):
+        assert_same(weights(run, name), learner.network.state_dict(), 1e-10)
+
+
+def test_no_gradient_reaches_a_source_that_learns_at_the_same_step(load, train, by_hand, weights, assert_same):
+    """The loss leaves the source's features attached; the engine does not."""
+    recipe = MUTUAL.partition("[terms.berta-from-anna]")[0].replace("pixel_kl", "feature_mimic")
+    hand = by_hand(load(recipe))
+    berta = Hand(hand.network("berta"), 2e-2, 8)
+    for images, target in hand.batches(8):
+        berta.learn(labels(berta.study(images), target))
+    assert_same(weights(train(recipe), "berta"), berta.network.state_dict(), 1e-10)
+
+
 @pytest.mark.parametrize("buffers", ["copy", "average"])
 def test_a_learner_learns_from_its_own_moving_average(load, train, by_hand, weights, assert_same, buffers):
     hand = by_hand(load(SELF))
