@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PLUGINS = ("parts.py", "part_losses.py")
-BASE = f"""
-plugins = {list(PLUGINS)}
-seed = 3
-train = {{ steps = 8, batch_size = 4, workers = 0 }}
-data = {{ dataset = "squares" }}
-evaluate = {{ every = 1000, unit = "step" }}
-checkpoint = {{ every = 1000, unit = "step" }}
-output = {{ folder = "runs" }}
-"""
+RECIPES = ("base.toml", "pair.toml")
+STATEFUL = sorted(f"stateful/{path.name}" for path in (HERE / "stateful").glob("*.toml"))
+"""Recipes of all that has a state, or a part in it: what adds some joins this folder, and with it every test that
+takes the argument `stateful`."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test that takes `stateful` run over those recipes."""
+    if "stateful" in metafunc.fixturenames:
+        metafunc.parametrize("stateful", STATEFUL, ids=[Path(name).stem for name in STATEFUL])
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +49,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the plugin files and the recipe that the tests' recipes extend."""
-    for name in PLUGINS:
+    """A working folder with the plugin files and the recipes that the tests' recipes extend."""
+    for name in (*PLUGINS, *RECIPES):
         shutil.copy(HERE / name, tmp_path)
-    (tmp_path / "base.toml").write_text(BASE, encoding="utf-8")
+    shutil.copytree(HERE / "stateful", tmp_path / "stateful")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda _handle: None)  # no test pulls the plug, and it takes half of the time
     return tmp_path
@@ -59,11 +60,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def load(folder: Path) -> Callable[..., LoadedRecipe]:
-    """Write what a recipe says beyond the base, and load it."""
+    """Write what a recipe says beyond the one that it extends, and load it."""
 
-    def load(text: str, *settings: str, name: str = "recipe") -> LoadedRecipe:
+    def load(text: str, *settings: str, name: str = "recipe", extends: str = "base.toml") -> LoadedRecipe:
         path = folder / f"{name}.toml"
-        path.write_text(f'extends = "base.toml"\n{text}', encoding="utf-8")
+        path.write_text(f'extends = "{extends}"\n{text}', encoding="utf-8")
         return load_recipe(path, settings)
 
     return load
@@ -73,8 +74,8 @@ def load(folder: Path) -> Callable[..., LoadedRecipe]:
 def train(load: Callable[..., LoadedRecipe]) -> Callable[..., Finished]:
     """Run a recipe to its end in this process, watched by a `Hooks` where one is given."""
 
-    def train(text: str, *settings: str, watcher: Hooks | None = None, name: str = "recipe") -> Finished:
-        return run_recipe(load(text, *settings, name=name), console=None if watcher is None else lambda: watcher)
+    def train(text: str, *settings: str, watcher: Hooks | None = None, **named: str) -> Finished:
+        return run_recipe(load(text, *settings, **named), console=None if watcher is None else lambda: watcher)
 
     return train
 

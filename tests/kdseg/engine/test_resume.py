@@ -18,84 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning"),  # on one core
 ]
 
-PAIR = """
-[models.teacher]
-backbone = { use = "tiny", norm = "batch", width = 6, dropout = 0.3 }
-clip = 0.5
-[models.student]
-backbone = { use = "tiny", norm = "batch", dropout = 0.1 }
-optimizer = { use = "SGD", lr = 0.1, momentum = 0.9 }
-schedule = { use = "OneCycleLR", max_lr = 0.2 }
-[terms.teacher-labels]
-turn = "teach"
-learner = "teacher"
-loss = "cross_entropy"
-[terms.labels]
-turn = "study"
-learner = "student"
-loss = "learned_scale"
-[terms.mimic]
-turn = "study"
-learner = "student"
-source = "teacher"
-loss = "feature_mimic"
-weight = { curve = "cosine", from = 1, to = 0 }
-[evaluate]
-every = 3
-unit = "step"
-[checkpoint]
-every = 2
-unit = "step"
-[data]
-augment = [{ use = "HorizontalFlip", p = 0.5 }, { use = "GaussNoise", p = 0.5 }]
-"""
-STEPS = '[turns]\norder = ["teach", "study"]\n'
-EPOCHS = '[turns]\nunit = "epoch"\norder = ["teach", "study"]\n'
-SEQUENCE = """
-[turns]
-order = ["teach", "study"]
-sync = "sequential"
-[terms.back]
-learner = "teacher"
-source = "student"
-loss = "pixel_kl"
-"""
-SHADOW = """
-[models.mean]
-shadow_of = "student"
-[terms.self]
-learner = "student"
-source = "mean"
-loss = "pixel_kl"
-"""
-WATCHED = """
-[callbacks.diary]
-use = "diary"
-[callbacks.best]
-use = "checkpoint"
-[callbacks.pictures]
-use = "gallery"
-[callbacks.stop]
-use = "early_stopping"
-patience = 1
-min_rise = 0.9
-"""
-IDLE = '[turns]\norder = ["study", "study", "study", "study", "study", "study", "study", "teach"]\n'
-
-RECIPES = {
-    "turns by step": PAIR + STEPS,
-    "turns by epoch": PAIR + EPOCHS,
-    "workers": PAIR + STEPS + "[train]\nworkers = 2\n",
-    "micro-batches": PAIR + EPOCHS + "[train]\nmicro_batches = 2\n",
-    "a shadow": PAIR + STEPS + SHADOW,
-    "learners in sequence": PAIR + SEQUENCE,
-    "a learner that idles": PAIR + IDLE,
-    "callbacks": PAIR + STEPS + WATCHED,
-    "mixed precision": PAIR + STEPS + '[train]\nprecision = "bf16"\n',
-}
-"""What has state that a run must carry over: a feature that adds some joins this list."""
-
-
 class Kill(Hooks):
     """Kills its own process, as `kill -9` does, at an event after a step."""
 
@@ -138,10 +60,10 @@ def assert_resumes(train, load, in_child, folder):
     False where it came to its end before it was killed.
     """
 
-    def assert_resumes(text, run_and_die):
-        if text not in WHOLE:
-            WHOLE[text] = contents(train(text, name="whole").folder)
-        loaded = load(text)
+    def assert_resumes(recipe, run_and_die):
+        if recipe not in WHOLE:
+            WHOLE[recipe] = contents(train("", name="whole", extends=recipe).folder)
+        loaded = load("", extends=recipe)
         status = in_child(lambda: run_and_die(loaded))
         if status == 0:
             return False
@@ -150,8 +72,8 @@ def assert_resumes(train, load, in_child, folder):
         if not is_finished(run):  # its last write is the summary
             assert resume_run(run).folder == run
         found = contents(run)
-        assert found.keys() == WHOLE[text].keys()
-        assert [file for file in found if found[file] != WHOLE[text][file]] == []
+        assert found.keys() == WHOLE[recipe].keys()
+        assert [file for file in found if found[file] != WHOLE[recipe][file]] == []
         return True
 
     return assert_resumes
@@ -161,9 +83,8 @@ def killed_by(event, step):
     return lambda loaded: run_recipe(loaded, console=lambda: Kill(event, step))
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_killed_run_resumes_as_if_it_had_never_stopped(assert_resumes, name):
-    assert assert_resumes(RECIPES[name], killed_by("on_step_end", 5))  # a step after a checkpoint
+def test_a_killed_run_resumes_as_if_it_had_never_stopped(assert_resumes, stateful):
+    assert assert_resumes(stateful, killed_by("on_step_end", 5))  # a step after a checkpoint
 
 
 @pytest.mark.parametrize(
@@ -175,7 +96,7 @@ def test_it_does_so_whatever_it_was_at(assert_resumes, event, step):
 
     Early stopping ends this recipe at step 6: a resumed run does not forget that it was over.
     """
-    assert assert_resumes(RECIPES["callbacks"], killed_by(event, step))
+    assert assert_resumes("stateful/callbacks.toml", killed_by(event, step))
 
 
 def dying_at_write(number):
@@ -200,13 +121,13 @@ def dying_at_write(number):
 
 @pytest.mark.parametrize("number", [3, 32, 47, 78, 103])
 def test_it_does_so_when_killed_in_the_middle_of_writing(assert_resumes, number):
-    assert assert_resumes(RECIPES["callbacks"], dying_at_write(number))
+    assert assert_resumes("stateful/callbacks.toml", dying_at_write(number))
 
 
 @pytest.mark.slow
 def test_it_does_so_when_killed_at_any_write_at_all(assert_resumes):
     """But for the first two, when its folder was not made yet."""
     first_survived = next(
-        number for number in itertools.count(3) if not assert_resumes(RECIPES["callbacks"], dying_at_write(number))
+        number for number in itertools.count(3) if not assert_resumes("stateful/callbacks.toml", dying_at_write(number))
     )
     assert first_survived > 100
