@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from accelerate.state import PartialState
 from attrs import frozen
 from safetensors.torch import load_file
 
@@ -103,6 +105,78 @@ def in_child() -> Callable[[Callable[[], object]], int]:
         return child.exitcode
 
     return in_child
+
+
+@pytest.fixture
+def free_port() -> str:
+    """Give a port of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
+def together(free_port: str) -> Callable[[int, Callable[[], object]], list[int | None]]:
+    """Call a function in several processes that know of each other, as a launcher starts them; give their statuses."""
+
+    def together(world: int, function: Callable[[], object]) -> list[int | None]:
+        def work(rank: int) -> None:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port, "ACCELERATE_USE_CPU": "1"}
+            PartialState._reset_state()
+            function()
+
+        children = [multiprocessing.get_context("fork").Process(target=work, args=(rank,)) for rank in range(world)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(120)
+        return [child.exitcode for child in children]
+
+    return together
+
+
+@pytest.fixture
+def processes(
+    load: Callable[..., LoadedRecipe], folder: Path, together: Callable[..., list[int | None]]
+) -> Callable[..., Path]:
+    """Run a recipe in several processes at once, and give the run's folder."""
+
+    def processes(world: int, text: str, *settings: str, **named: str) -> Path:
+        loaded = load(text, *settings, **named)
+        assert together(world, lambda: run_recipe(loaded)) == [0] * world
+        return (folder / "runs" / loaded.recipe.name / "latest").resolve()
+
+    return processes
+
+
+@pytest.fixture
+def witness() -> Callable[..., dict[str, torch.Tensor]]:
+    """Give what the callback `witness` wrote in one process of a run: every tensor by its place."""
+
+    def flat(tree: Any, place: str = "") -> dict[str, torch.Tensor]:
+        if isinstance(tree, torch.Tensor):
+            return {place: tree}
+        return {at: tensor for name, value in tree.items() for at, tensor in flat(value, f"{place}/{name}").items()}
+
+    def witness(run: Finished | Path, rank: int = 0) -> dict[str, torch.Tensor]:
+        folder = run.folder if isinstance(run, Finished) else run
+        return flat(torch.load(folder / f"witness-{rank}.pt"))
+
+    return witness
+
+
+@pytest.fixture
+def assert_ranks_agree(
+    witness: Callable[..., dict[str, torch.Tensor]], assert_same: Callable[..., None]
+) -> Callable[[Path, int], None]:
+    """Hold what the processes of a run end with against each other, bit for bit."""
+
+    def assert_ranks_agree(run: Path, world: int) -> None:
+        for rank in range(1, world):
+            assert_same(witness(run, rank), witness(run))
+
+    return assert_ranks_agree
 
 
 @frozen

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 
 import pytest
-import torch
-from accelerate.state import PartialState
 
 from kdseg.engine.run import resume_run, run_recipe
 from kdseg.hooks import Hooks
@@ -65,65 +61,8 @@ DRIFTING = RECIPE.format(norm="batch", optimizer="AdamW", labels="learned_scale"
 """What each process sees of a batch differs, and with it every statistic that is kept: in networks and in losses."""
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-@pytest.fixture
-def together():
-    """Call a function in several processes that know of each other, as a launcher starts them; give their statuses."""
-
-    def together(world, function):
-        port = free_port()
-
-        def work(rank):
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "1"}
-            PartialState._reset_state()
-            function()
-
-        children = [multiprocessing.get_context("fork").Process(target=work, args=(rank,)) for rank in range(world)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join(120)
-        return [child.exitcode for child in children]
-
-    return together
-
-
-@pytest.fixture
-def processes(load, folder, together):
-    """Run a recipe in several processes at once, and give the run's folder."""
-
-    def processes(world, text, *settings):
-        loaded = load(text, *settings)
-        assert together(world, lambda: run_recipe(loaded)) == [0] * world
-        return (folder / "runs" / "recipe" / "latest").resolve()
-
-    return processes
-
-
-def witness(run, rank=0):
-    return torch.load(run / f"witness-{rank}.pt")
-
-
-def flat(tree):
-    if isinstance(tree, torch.Tensor):
-        return [tree]
-    return [tensor for value in tree.values() for tensor in flat(value)]
-
-
-def assert_ranks_agree(run, world):
-    first = flat(witness(run))
-    for rank in range(1, world):
-        assert all(torch.equal(mine, other) for mine, other in zip(first, flat(witness(run, rank)), strict=True))
-
-
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_take_the_step_of_one(processes, train, lines, world):
+def test_processes_take_the_step_of_one(processes, train, lines, witness, assert_same, assert_ranks_agree, world):
     """Within 1e-10, with losses per pixel and image, a projector, an encoder-only step, an idle learner and a shadow.
 
     26 images for validation divide by neither; the scores are those of one process all the same.
@@ -131,8 +70,7 @@ def test_processes_take_the_step_of_one(processes, train, lines, world):
     run = processes(world, PLAIN)
     assert_ranks_agree(run, world)
     alone = train(PLAIN, name="alone")
-    for found, wanted in zip(flat(witness(run)), flat(witness(alone.folder)), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    assert_same(witness(run), witness(alone), 1e-10)
     for found, wanted in zip(lines(run), lines(alone), strict=True):
         assert found.keys() == wanted.keys()
         for name in found.keys() - {"seconds"}:
@@ -141,17 +79,16 @@ def test_processes_take_the_step_of_one(processes, train, lines, world):
             ), name
 
 
-def test_micro_batches_within_processes_take_it_too(processes, train):
+def test_micro_batches_within_processes_take_it_too(processes, train, witness, assert_same):
     run, alone = processes(2, PLAIN, "train.micro_batches=3"), train(PLAIN, name="alone")
-    for found, wanted in zip(flat(witness(run)), flat(witness(alone.folder)), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    assert_same(witness(run), witness(alone), 1e-10)
 
 
-def test_statistics_never_drift_apart(processes):
+def test_statistics_never_drift_apart(processes, witness, assert_ranks_agree):
     """Batch normalisation in networks and in a projector, a loss with a weight, buffers and noise of its own."""
     run = processes(2, DRIFTING)
     assert_ranks_agree(run, 2)
-    assert witness(run)["losses"]["labels"]["mean"] != 0
+    assert witness(run)["/losses/labels/mean"] != 0
 
 
 class Kill(Hooks):
@@ -160,8 +97,10 @@ class Kill(Hooks):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_dies_ends_the_run_which_resumes_as_if_nothing_had_been(processes, together, load, folder):
-    whole = flat(witness(processes(2, DRIFTING)))
+def test_a_process_that_dies_ends_the_run_which_resumes_as_if_nothing_had_been(
+    processes, together, load, folder, witness, assert_same, assert_ranks_agree
+):
+    whole = witness(processes(2, DRIFTING))
     loaded = load(DRIFTING + '[checkpoint]\nevery = 2\nunit = "step"\n')
     killed, other = together(2, lambda: run_recipe(loaded, console=Kill))  # which the main process alone makes
     assert killed == -signal.SIGKILL
@@ -169,13 +108,13 @@ def test_a_process_that_dies_ends_the_run_which_resumes_as_if_nothing_had_been(p
     run = (folder / "runs" / "recipe" / "latest").resolve()
     assert together(2, lambda: resume_run(run)) == [0, 0]
     assert_ranks_agree(run, 2)
-    assert all(torch.equal(found, wanted) for found, wanted in zip(flat(witness(run)), whole, strict=True))
+    assert_same(witness(run), whole)
 
 
-def test_accelerate_launch_runs_it(load, folder, python):
+def test_accelerate_launch_runs_it(load, folder, python, free_port, assert_ranks_agree):
     load(DRIFTING)
     command = [python, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", free_port()]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", free_port]
     command += ["-m", "kdseg", "run", "recipe.toml"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
