@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
     from kdseg.diagnostics import Accumulator, Findings
+    from kdseg.engine.metrics_file import read_metrics
     from kdseg.engine.models import load
     from kdseg.errors import KdsegError
     from kdseg.hooks import Hooks, RunView
@@ -34,6 +35,7 @@ _HOMES = {
     ),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
+    "kdseg.engine.metrics_file": ("read_metrics",),
     "kdseg.engine.models": ("load",),
     "kdseg.errors": ("KdsegError",),
     "kdseg.hooks": ("Hooks", "RunView"),
@@ -69,6 +71,7 @@ __all__ = [
     "Samples",
     "hookimpl",
     "load",
+    "read_metrics",
 ]
 
 

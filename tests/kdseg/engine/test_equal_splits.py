@@ -13,7 +13,11 @@ WATCHED = ("callbacks.witness.use='witness'", "train.precision='fp32'")
 EXACT = ("callbacks.precise.use='float64'",)
 """In float64, rounding hides nothing."""
 PLAIN = (
-    *(f"models.{name}.backbone.{option}" for name in ("teacher", "student") for option in ("norm='group'", "dropout=0")),
+    *(
+        f"models.{name}.backbone.{option}"
+        for name in ("teacher", "student")
+        for option in ("norm='group'", "dropout=0")
+    ),
     "terms.mimic.loss={use='feature_mimic', norm='group'}",
     "terms.labels.loss='cross_entropy'",  # in place of one that draws noise, which no two splits share
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 
@@ -18,6 +17,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create .* worker processes:UserWarning"),  # on one core
 ]
 
+
 class Kill(Hooks):
     """Kills its own process, as `kill -9` does, at an event after a step."""
 
@@ -29,32 +29,12 @@ class Kill(Hooks):
         setattr(self, event, kill)
 
 
-def contents(run):
-    """Give all that a run leaves, but for what tells the time, a place, or the length of a text that tells the time."""
-    found = {}
-    for file in sorted(run.rglob("*")):
-        name = str(file.relative_to(run))
-        if name == "metrics.jsonl":
-            found[name] = [without(json.loads(line), "seconds") for line in file.read_text().splitlines()]
-        elif file.name == "state.json":
-            found[name] = without(json.loads(file.read_text()), "metrics_position")
-        elif file.name == "summary.json":
-            found[name] = without(json.loads(file.read_text()), "seconds", "folder", "name")
-        elif file.is_file() and file.name not in ("log.txt", "environment.json", "recipe.toml", "checksums.json"):
-            found[name] = file.read_bytes()
-    return found
-
-
-def without(line, *keys):
-    return {key: value for key, value in line.items() if key not in keys}
-
-
 WHOLE = {}
 """What each recipe leaves when nobody kills it."""
 
 
 @pytest.fixture
-def assert_resumes(train, load, in_child, folder):
+def assert_resumes(train, load, in_child, folder, contents):
     """Let a run be killed, resume it, and hold all that it leaves against a run that was never killed.
 
     False where it came to its end before it was killed.
