@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -44,12 +46,20 @@ class Processes:
             accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
         except ValueError as error:
             raise KdsegError(f"train.precision: {precision!r} cannot run here: {error}") from error
+        except torch.distributed.DistNetworkError as error:
+            raise KdsegError(f"the processes of this run do not meet: {error}; one that ended tells why") from error
         if precision == "fp16" and accelerator.device.type == "cpu":
             raise KdsegError("train.precision: 'fp16' needs a GPU; 'bf16' runs on CPUs too")
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
                 "plain data parallelism: run `accelerate config`, or launch with --multi_gpu or --cpu"
+            )
+        started = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+        if started != accelerator.num_processes:
+            raise KdsegError(
+                f"{started} processes were started, but each would train alone: Accelerate joins them on GPUs, and on "
+                "CPUs only when asked to, with `accelerate launch --cpu` or ACCELERATE_USE_CPU=1"
             )
         return cls(accelerator)
 
@@ -81,12 +91,14 @@ class Processes:
 
     def wait(self) -> None:
         """Wait until every process is here."""
-        self.accelerator.wait_for_everyone()
+        with _all_alive():
+            self.accelerator.wait_for_everyone()
 
     def agree(self, value: T) -> T:
         """Give the main process's value to all."""
         values = [value]
-        broadcast_object_list(values)
+        with _all_alive():
+            broadcast_object_list(values)
         return values[0]
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
@@ -95,7 +107,8 @@ class Processes:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket]).to(self.device)
-            total = self.accelerator.reduce(flat, reduction="sum")
+            with _all_alive():
+                total = self.accelerator.reduce(flat, reduction="sum")
             for tensor, part in zip(bucket, total.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
@@ -122,6 +135,24 @@ class Processes:
             if parameter.grad is not None:
                 gradients.append(parameter.grad)
         self.sum_(gradients)
+
+
+@contextmanager
+def _all_alive() -> Iterator[None]:
+    """Tell why processes cannot meet: one of them is gone.
+
+    Raises:
+        KdsegError: in place of what the library that joins them raises.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # of gloo; of NCCL a class below it
+        raise KdsegError(
+            "another process of this run has ended, and this one cannot go on alone; what that one printed last, or "
+            "the kernel's log where it was killed, tells why. The run keeps all up to its last checkpoint"
+        ) from error
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

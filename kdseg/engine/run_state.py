@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ from attrs import define, field
 
 from kdseg.engine.checkpoint import Checkpointed, prune_checkpoints, write_checkpoint
 from kdseg.engine.evaluate import evaluate
-from kdseg.engine.models import MODELS, save_weights, write_card
+from kdseg.engine.files import write_whole
+from kdseg.engine.models import MODELS, write_card
 from kdseg.engine.pictures import comparison, write_image
+from kdseg.engine.tensor_files import save_weights
 from kdseg.errors import KdsegError, display_path
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 READ_EVERY = 10
 """Steps between two reads of values off a GPU: each read makes it wait."""
 CHECKPOINTS = "checkpoints"
+log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
@@ -137,7 +141,8 @@ class Run:
             f"{name}  {metric} {self.scores[name][metric]:.3f}": [self._mask(name, sample) for sample in chosen]
             for name in self.participants
         }
-        write_image(path, comparison(chosen, masks, self.classes.colours))
+        picture = comparison(chosen, masks, self.classes.colours)
+        write_whole(path, lambda draft: write_image(draft, picture))
 
     def stop(self, reason: str) -> None:
         """End the run after this event, as finished."""
@@ -145,8 +150,25 @@ class Run:
 
     def emit(self, event: str, *args: Any) -> None:
         """Tell every callback of an event, in the recipe's order."""
-        for hooks in (*self.watchers, *self.hooks.values()):
+        for hooks in self.watchers:
             getattr(hooks, event)(self, *args)
+        for label, hooks in self.hooks.items():
+            try:
+                getattr(hooks, event)(self, *args)
+            except (KdsegError, OSError):  # told as they are
+                raise
+            except Exception as error:
+                raise KdsegError(
+                    f"callbacks.{label}: {event} failed after step {self.step}: {type(error).__name__}: {error}"
+                ) from error
+
+    def tell_exception(self, error: BaseException) -> None:
+        """Tell every callback of the error that ends the run; one that fails hides neither it nor the others."""
+        for label, hooks in (*(("console", hooks) for hooks in self.watchers), *self.hooks.items()):
+            try:
+                hooks.on_exception(self, error)
+            except Exception as second:  # noqa: BLE001 (a callback may raise anything; it goes along with the first)
+                error.add_note(f"{label}: on_exception failed, too: {type(second).__name__}: {second}")
 
     def due(self, every: int, unit: str) -> bool:
         """Whether something that happens every so often happens after the step just taken; always after the last."""
@@ -171,7 +193,7 @@ class Run:
         """Bring the values of the last steps to the file.
 
         Raises:
-            KdsegError: where a loss is no longer a number.
+            KdsegError: where training diverged.
         """
         unread, self._unread = self._unread, []
         for age, (known, report) in enumerate(unread, start=1 - len(unread)):
@@ -182,11 +204,20 @@ class Run:
             self.recorder.write("step", self.step + age, known | values)
             lost = [name for name, value in values.items() if not math.isfinite(value)]
             if lost:
-                raise KdsegError(
-                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning "
-                    "rate, `clip`, or a longer warmup of the schedule may mend it; the run keeps all up to its last "
-                    f"checkpoint: {display_path(self.folder)}"
-                )
+                raise self._diverged(f"step {self.step + age}: {lost[0]} is {values[lost[0]]}")
+
+    def refuse_lost_values(self) -> None:
+        """Refuse, with a KdsegError, losses and weights that are no longer numbers: nothing may be made of them."""
+        self.read_values()
+        for name, learner in self.stepper.learners.items():
+            sums = [parameter.detach().sum(dtype=torch.float32) for parameter in learner.parameters]
+            if not torch.stack(sums).isfinite().all():  # one bad weight spoils its sum
+                raise self._diverged(f"step {self.step}: weights of {name} are no longer finite")
+
+    def _diverged(self, found: str) -> KdsegError:
+        mend = "A lower learning rate, `clip`, or a longer warmup of the schedule may mend it"
+        kept = f"the run keeps all up to its last checkpoint: {display_path(self.folder)}"
+        return KdsegError(f"{found}: training diverged. {mend}; {kept}")
 
     def evaluate(self) -> None:
         """Score the participants on the validation split, and keep each learner's best weights."""
@@ -246,13 +277,27 @@ class Run:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
+        """Take up a checkpoint's plain state; networks and optimizers have theirs by now.
+
+        Raises:
+            KdsegError: where the run is shorter now, or a callback cannot read what it wrote then.
+        """
+        if state["step"] > self.total_steps:
+            raise KdsegError(
+                f"the checkpoint is of step {state['step']}, but the recipe ends at {self.total_steps}: it was changed "
+                "after the run began; give it its old length, or begin a run of its own"
+            )
         self.step, self.stop_reason = state["step"], state["stop_reason"]
         self.values, self.scores, self.best = state["values"], state["scores"], state["best"]
         self._publish(self.scores)
         self.recorder.rewind(state["metrics_position"])
         for label, hooks in self.hooks.items():
-            hooks.load_state_dict(state["hooks"][label])
+            try:
+                hooks.load_state_dict(state["hooks"][label])
+            except Exception as error:  # a callback may make anything of what it did not write
+                raise KdsegError(
+                    f"callbacks.{label}: cannot take up its state from the checkpoint: {type(error).__name__}: {error}"
+                ) from error
 
     def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
