@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,7 +68,7 @@ def cluster(tmp_path, root):
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     environment = os.environ | {
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SLURM_JOB_ID": "41",
         "SLURM_JOB_NAME": "kdseg",
         "SLURM_JOB_NODELIST": "node[1-2]",
@@ -75,11 +76,11 @@ def cluster(tmp_path, root):
         "ACCELERATE_USE_CPU": "1",
     }
 
-    def start(*arguments, **changes):
+    def start(*arguments, command=("bash", root / "docs" / "cluster.sbatch")):
         return subprocess.Popen(
-            ["bash", root / "docs" / "cluster.sbatch", *arguments],
+            [*command, *arguments],
             cwd=tmp_path,
-            env=environment | changes,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -137,6 +138,18 @@ def test_a_job_that_a_person_cancels_is_not_started_again(cluster, tmp_path):
     assert list(tmp_path.glob("runs/recipe/2*/checkpoints/step-*"))
     assert not (tmp_path / "requeued").exists()
     assert not list(tmp_path.glob("*.finished"))
+
+
+def test_the_line_to_try_it_on_a_cpu_starts_two_processes(cluster, tmp_path, pages):
+    lines = [line for block in pages["docs/clusters.md"].blocks for line in block.text.splitlines()]
+    (line,) = [line for line in lines if line.startswith("ACCELERATE_USE_CPU=1 ")]
+    line = line.replace("recipes/student_alone.toml", "recipe.toml --set train.steps=3")
+    line = line.replace("--multi_gpu", '--multi_gpu --main_process_port "$MASTER_PORT"')
+    job = cluster(command=("bash", "-c", line))
+    printed = job.communicate(timeout=60)[0]
+    assert job.returncode == 0, printed
+    environment = json.loads((tmp_path / "runs" / "recipe" / "latest" / "environment.json").read_text())
+    assert environment["hardware"]["processes"] == 2
 
 
 def wait_for_steps(job, folder):
