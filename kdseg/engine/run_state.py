@@ -12,6 +12,7 @@ from kdseg.engine.checkpoint import Checkpointed, prune_checkpoints, write_check
 from kdseg.engine.evaluate import evaluate
 from kdseg.engine.models import MODELS, save_weights, write_card
 from kdseg.engine.pictures import comparison, write_image
+from kdseg.engine.sharding import with_whole_learners
 from kdseg.errors import KdsegError, display_path
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from kdseg.engine.plan import Plan
     from kdseg.engine.processes import Processes
     from kdseg.engine.recorder import Recorder
+    from kdseg.engine.sharding import Sharded
     from kdseg.engine.step import Stepper, StepReport
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
@@ -55,6 +57,8 @@ class Run:
     """What shows progress: no part of the recipe, with no state to keep."""
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
+    sharded: Sequence[Sharded] = ()
+    """The learners that lie in parts over the processes."""
     step: int = 0
     values: dict[str, float] = field(factory=dict)
     scores: dict[str, dict[str, Any]] = field(factory=dict)
@@ -120,12 +124,14 @@ class Run:
         with self.processes.autocast():
             return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
 
+    @with_whole_learners
     def keep_models(self, folder: Path) -> None:
         """Write every learner and shadow, ready to use, below `folder`."""
         if self.is_main:
             for name in self.cards:
                 self._save_model(name, folder / name, "best")
 
+    @with_whole_learners
     def save_comparison(self, path: Path, images: int) -> None:
         """Save some validation images with their truth and each participant's prediction."""
         if not self.is_main:
@@ -188,6 +194,7 @@ class Run:
                     f"checkpoint: {display_path(self.folder)}"
                 )
 
+    @with_whole_learners
     def evaluate(self) -> None:
         """Score the participants on the validation split, and keep each learner's best weights."""
         spec, participants = self.recipe.evaluate, self.stepper.participants
@@ -220,6 +227,7 @@ class Run:
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
 
+    @with_whole_learners
     def checkpoint(self) -> None:
         """Write all that a resumed run needs."""
         if self.is_main:
