@@ -50,13 +50,13 @@ class Processes:
             raise KdsegError(f"train.precision: {precision!r} cannot run here: {error}") from error
         if precision == "fp16" and accelerator.device.type == "cpu":
             raise KdsegError("train.precision: 'fp16' needs a GPU; 'bf16' runs on CPUs too")
+        if asks_for_fsdp():
+            refuse_unfit_for_sharding(accelerator, precision)
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
                 "plain data parallelism: run `accelerate config`, or launch with --multi_gpu or --cpu"
             )
-        if asks_for_fsdp():
-            refuse_unfit_for_sharding(accelerator, precision)
         return cls(accelerator)
 
     @property
