@@ -2,20 +2,20 @@
 
 Only learners are sharded, and of them only the network: frozen networks, shadows and the parts of losses are whole in
 each process. From its forward pass to the end of its step a learner's weights are whole; else they are DTensors.
+
+PyTorch's own modules are imported only to shard: that takes a second, and every run passes through this file.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeGuard, TypeVar
 
 import torch
 from accelerate.utils import DistributedType
 from attrs import define
 from torch import nn
-from torch.distributed.fsdp import FSDPModule, OffloadPolicy, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from kdseg.errors import KdsegError
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
     from torch import Tensor
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
     from torch.optim import Optimizer
 
     from kdseg.engine.participants import LearnerState
@@ -46,6 +48,8 @@ def refuse_unfit_for_sharding(accelerator: Accelerator, precision: str) -> None:
         )
     if precision == "fp16":
         raise KdsegError("train.precision: 'fp16' cannot run with FSDP2; 'bf16' can")
+    from torch.distributed.fsdp import FSDPModule
+
     if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
         raise KdsegError(f"FSDP2 here needs a newer PyTorch: {torch.__version__} cannot add gradients up")
 
@@ -66,6 +70,8 @@ class Sharded:
     @classmethod
     def of(cls, learner: LearnerState, accelerator: Accelerator) -> Sharded:
         """Shard a learner, by the one call in which Accelerate wants a network and an optimizer of it alone."""
+        from torch.distributed.fsdp import OffloadPolicy, fully_shard
+
         module, optimizer = learner.participant.module, learner.optimizer
         plugin = accelerator.state.fsdp_plugin
         plugin.auto_wrap_policy = None
@@ -143,24 +149,24 @@ def with_whole_learners(method: Callable[Concatenate[Run, P], T]) -> Callable[Co
     return call
 
 
-def is_sharded(tensor: Any) -> bool:
+def is_sharded(tensor: Any) -> TypeGuard[DTensor]:
     """Whether a tensor lies in parts over the processes."""
-    return isinstance(tensor, DTensor)
+    return hasattr(tensor, "full_tensor")
 
 
 def whole(tensor: Any) -> Any:
     """Give a tensor whole; one that is sharded is gathered, for which all processes must ask."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
     """Give this process's part of a tensor, to read or to change."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
 def reshard(module: nn.Module) -> None:
     """Let go of weights that were gathered."""
-    if isinstance(module, FSDPModule):  # else there is nothing to walk through at every step
+    if _is_unit(module):  # else there is nothing to walk through at every step
         for unit in _units(module):
             unit.reshard()
 
@@ -184,10 +190,16 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> None:
 
 def _part(value: Any, like: Tensor) -> Any:
     """Give a whole tensor as its parameter is sharded; what is no image of the parameter stays as it is."""
-    if not isinstance(like, DTensor) or not isinstance(value, torch.Tensor) or value.shape != like.shape:
+    from torch.distributed.tensor import distribute_tensor
+
+    if not is_sharded(like) or not isinstance(value, torch.Tensor) or value.shape != like.shape:
         return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def _units(module: nn.Module) -> list[FSDPModule]:
-    return [unit for unit in module.modules() if isinstance(unit, FSDPModule)]
+    return [unit for unit in module.modules() if _is_unit(unit)]  # type: ignore[misc] # they are of both classes
+
+
+def _is_unit(module: nn.Module) -> bool:
+    return hasattr(module, "set_gradient_divide_factor")

@@ -244,6 +244,20 @@ def test_what_cannot_be_sharded_is_refused(fsdp, load, together, capfd):
 
 
 @pytest.mark.slow
+def test_whatever_has_a_state_steps_as_it_does_unsharded(
+    request, together, load, folder, witness, assert_same, stateful
+):
+    loaded = load(f'[callbacks.witness]\nuse = "witness"\n{PRECISE}', extends=stateful)
+    runs = []
+    for _ in range(2):
+        assert together(2, lambda: run_recipe(loaded)) == [0, 0]
+        runs.append((folder / "runs" / "recipe" / "latest").resolve())
+        request.getfixturevalue("fsdp")
+    for rank in (0, 1):
+        assert_same(witness(runs[1], rank), witness(runs[0], rank), 1e-10)
+
+
+@pytest.mark.slow
 def test_whatever_has_a_state_is_resumed_bit_for_bit(fsdp, together, load, folder, witness, assert_same, stateful):
     loaded = load('[callbacks.witness]\nuse = "witness"\n', extends=stateful)
     assert together(2, lambda: run_recipe(loaded)) == [0, 0]
