@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Loss,
         LossContext,
     )
+    from kdseg.data.image_files import read_labels, read_rgb
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
@@ -33,6 +34,7 @@ _HOMES = {
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext",
     ),
+    "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
@@ -71,7 +73,9 @@ __all__ = [
     "Samples",
     "hookimpl",
     "load",
+    "read_labels",
     "read_metrics",
+    "read_rgb",
 ]
 
 

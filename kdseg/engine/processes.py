@@ -12,6 +12,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, broadcast_object_list
 from attrs import define
 
+from kdseg.engine.launch import asks_for_fsdp, refuse_other_engines
+from kdseg.engine.sharding import is_sharded, refuse_unfit_for_sharding
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ T = TypeVar("T")
 BUCKET_ELEMENTS = 1 << 24
 """Numbers sent at once: large enough to fill the wire, small enough that the copy costs no memory to speak of."""
 
-_SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
+_SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP}
 
 
 @define(eq=False)
@@ -41,7 +43,9 @@ class Processes:
         Raises:
             KdsegError: for a precision that the device lacks, and for launchers that cannot serve several learners.
         """
-        AcceleratorState._reset_state()  # noqa: SLF001 (a run before this one, of a teacher, may have had another precision)
+        refuse_other_engines()
+        # A run before this one, of a teacher, may have had another precision; and FSDP is not set up twice.
+        AcceleratorState._reset_state(reset_partial_state=asks_for_fsdp())  # noqa: SLF001
         try:
             accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
         except ValueError as error:
@@ -50,6 +54,8 @@ class Processes:
             raise KdsegError(f"the processes of this run do not meet: {error}; one that ended tells why") from error
         if precision == "fp16" and accelerator.device.type == "cpu":
             raise KdsegError("train.precision: 'fp16' needs a GPU; 'bf16' runs on CPUs too")
+        if asks_for_fsdp():
+            refuse_unfit_for_sharding(accelerator, precision)
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
@@ -59,7 +65,7 @@ class Processes:
         if started != accelerator.num_processes:
             raise KdsegError(
                 f"{started} processes were started, but each would train alone: Accelerate joins them on GPUs, and on "
-                "CPUs only when asked to, with `accelerate launch --cpu` or ACCELERATE_USE_CPU=1"
+                "CPUs only where ACCELERATE_USE_CPU=1 is set"
             )
         return cls(accelerator)
 
@@ -83,6 +89,11 @@ class Processes:
     def is_main(self) -> bool:
         """Whether this process is the one that writes."""
         return bool(self.accelerator.is_main_process)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether learners lie in parts over the processes."""
+        return bool(self.accelerator.distributed_type == DistributedType.FSDP)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the forward in the recipe's precision."""
@@ -126,6 +137,7 @@ class Processes:
         """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""
         if self.world == 1:
             return
+        parameters = [parameter for parameter in parameters if not is_sharded(parameter)]  # FSDP2 has summed theirs
         present = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).int()
         self.sum_([present])
         gradients = []

@@ -37,6 +37,7 @@ from kdseg.engine.run_folder import (
 )
 from kdseg.engine.run_log import log_file
 from kdseg.engine.run_state import CHECKPOINTS, Run
+from kdseg.engine.sharding import Sharded
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
 from kdseg.engine.tensor_files import load_weights
@@ -176,6 +177,8 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         if isinstance(recipe.models[name], Frozen):
             participants[name].module.requires_grad_(requires_grad=False).eval()
         if recipe.train.compile:
+            if processes.sharded:
+                raise KdsegError("train.compile: cannot run with FSDP2; set it to false, or launch without FSDP")
             participants[name].module.compile()
     learners = build_learners(checked.plan, participants, terms, recipe.train.precision)
     stepper = Stepper(
@@ -188,6 +191,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         seed=recipe.seed,
         normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
     )
+    sharded = [Sharded.of(learner, processes.accelerator) for learner in learners.values()] if processes.sharded else []
     cards = {
         name: card_of(
             plain_component(participant.backbone, registry), checked.classes, recipe.data.mean, recipe.data.std
@@ -208,6 +212,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         hooks=hooks,
         watchers=[console()] if console is not None and processes.is_main else [],
         cards=cards,
+        sharded=sharded,
     )
 
 

@@ -14,8 +14,10 @@ from kdseg.engine.evaluate import evaluate
 from kdseg.engine.files import write_whole
 from kdseg.engine.models import MODELS, write_card
 from kdseg.engine.pictures import comparison, write_image
+from kdseg.engine.sharding import with_whole_learners
+from kdseg.engine.step_values import StepValues, diverged
 from kdseg.engine.tensor_files import save_weights
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
 
@@ -34,12 +36,11 @@ if TYPE_CHECKING:
     from kdseg.engine.plan import Plan
     from kdseg.engine.processes import Processes
     from kdseg.engine.recorder import Recorder
+    from kdseg.engine.sharding import Sharded
     from kdseg.engine.step import Stepper, StepReport
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
 
-READ_EVERY = 10
-"""Steps between two reads of values off a GPU: each read makes it wait."""
 CHECKPOINTS = "checkpoints"
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Run:
     """What shows progress: no part of the recipe, with no state to keep."""
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
+    sharded: Sequence[Sharded] = ()
+    """The learners that lie in parts over the processes."""
     step: int = 0
     values: dict[str, float] = field(factory=dict)
     scores: dict[str, dict[str, Any]] = field(factory=dict)
@@ -67,7 +70,12 @@ class Run:
     """The step and the metric of each learner's best evaluation."""
     batch: Batch | None = None
     stop_reason: str | None = None
-    _unread: list[tuple[dict[str, Any], StepReport]] = field(factory=list)
+    step_values: StepValues = field(init=False)
+
+    @step_values.default
+    def _step_values(self) -> StepValues:
+        at_once = self.processes.device.type == "cpu"
+        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=at_once)
 
     @property
     def recipe(self) -> Recipe:
@@ -124,12 +132,14 @@ class Run:
         with self.processes.autocast():
             return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
 
+    @with_whole_learners
     def keep_models(self, folder: Path) -> None:
         """Write every learner and shadow, ready to use, below `folder`."""
         if self.is_main:
             for name in self.cards:
                 self._save_model(name, folder / name, "best")
 
+    @with_whole_learners
     def save_comparison(self, path: Path, images: int) -> None:
         """Save some validation images with their truth and each participant's prediction."""
         if not self.is_main:
@@ -176,49 +186,19 @@ class Run:
         return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
 
     def note(self, report: StepReport, seconds: float) -> None:
-        """Write a step's values, at once on a CPU, a few steps late on a GPU."""
-        step = self.step - 1
-        known = {
-            "epoch": self.plan.epoch(step),
-            "turn": self.plan.turn(step),
-            "seconds": round(seconds, 6),
-            **{f"weight/{term.name}": term.weight for term in report.active},
-            **{f"lr/{name}": rate for name, rate in report.learning_rates.items()},
-        }
-        self._unread.append((known, report))
-        if self.processes.device.type == "cpu" or len(self._unread) >= READ_EVERY:
-            self.read_values()
-
-    def read_values(self) -> None:
-        """Bring the values of the last steps to the file.
-
-        Raises:
-            KdsegError: where training diverged.
-        """
-        unread, self._unread = self._unread, []
-        for age, (known, report) in enumerate(unread, start=1 - len(unread)):
-            values = {f"loss/{name}": value.item() for name, value in report.values.items()}
-            values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
-            self.values.update(values)
-            self.values.update({name: value for name, value in known.items() if name.startswith(("weight/", "lr/"))})
-            self.recorder.write("step", self.step + age, known | values)
-            lost = [name for name, value in values.items() if not math.isfinite(value)]
-            if lost:
-                raise self._diverged(f"step {self.step + age}: {lost[0]} is {values[lost[0]]}")
+        """Write the values of the step just taken, as soon as they can be had."""
+        self.step_values.note(self.step, report, seconds)
+        if self.step_values.due:
+            self.step_values.read(self.values)
 
     def refuse_lost_values(self) -> None:
         """Refuse, with a KdsegError, losses and weights that are no longer numbers: nothing may be made of them."""
-        self.read_values()
+        self.step_values.read(self.values)
         for name, learner in self.stepper.learners.items():
-            sums = [parameter.detach().sum(dtype=torch.float32) for parameter in learner.parameters]
-            if not torch.stack(sums).isfinite().all():  # one bad weight spoils its sum
-                raise self._diverged(f"step {self.step}: weights of {name} are no longer finite")
+            if learner.is_lost(self.processes):
+                raise diverged(f"step {self.step}: weights of {name} are no longer finite", self.folder)
 
-    def _diverged(self, found: str) -> KdsegError:
-        mend = "A lower learning rate, `clip`, or a longer warmup of the schedule may mend it"
-        kept = f"the run keeps all up to its last checkpoint: {display_path(self.folder)}"
-        return KdsegError(f"{found}: training diverged. {mend}; {kept}")
-
+    @with_whole_learners
     def evaluate(self) -> None:
         """Score the participants on the validation split, and keep each learner's best weights."""
         spec, participants = self.recipe.evaluate, self.stepper.participants
@@ -251,6 +231,7 @@ class Run:
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
 
+    @with_whole_learners
     def checkpoint(self) -> None:
         """Write all that a resumed run needs."""
         if self.is_main:

@@ -170,12 +170,12 @@ def assert_finite(folder):
 
 def test_values_that_are_read_late_are_read_before_anything_is_kept(forked, write, job):
     """As on a GPU, where they are read every ten steps."""
-    from kdseg.engine.run_state import Run
+    from kdseg.engine.step_values import StepValues
 
     write(loss='{ use = "failing", at = 3 }')
 
     def late():
-        Run.note = lambda run, report, _seconds: run._unread.append(({}, report))
+        StepValues.due = property(lambda _: False)
 
     told = forked("run", "job.toml", before=late)
     assert "step 3: loss/labels is nan" in told.err
