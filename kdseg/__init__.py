@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         DiagnosticContext,
         Loss,
         LossContext,
+        Metric,
+        MetricContext,
     )
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
     from kdseg.diagnostics import Accumulator, Findings
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
     from kdseg.losses import LossCall, LossModule, PixelLoss, Prediction
+    from kdseg.metrics.measure import Measure
 
 _HOMES = {
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
-        "Diagnostic", "DiagnosticContext", "Loss", "LossContext",
+        "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
@@ -40,6 +43,7 @@ _HOMES = {
     "kdseg.errors": ("KdsegError",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
+    "kdseg.metrics.measure": ("Measure",),
     "kdseg.losses": ("LossCall", "LossModule", "PixelLoss", "Prediction"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -64,6 +68,9 @@ __all__ = [
     "LossCall",
     "LossContext",
     "LossModule",
+    "Measure",
+    "Metric",
+    "MetricContext",
     "PixelLoss",
     "Prediction",
     "RunView",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,7 +20,7 @@ from kdseg.data.streams import numpy_generator
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Key = TypeVar("Key")
 Made = TypeVar("Made")
@@ -38,15 +38,17 @@ class Batch:
     """N×H×W uint8, train indices with `IGNORE_INDEX` for ignored pixels, everywhere in unlabelled images."""
     ids: tuple[str, ...]
     """Of the samples."""
+    extras: tuple[Mapping[str, Any], ...]
+    """Of the samples."""
 
     def pin_memory(self) -> Batch:
         """Give it in memory that a GPU reads quickly; torch's loader calls this."""
-        return Batch(images=self.images.pin_memory(), masks=self.masks.pin_memory(), ids=self.ids)
+        return evolve(self, images=self.images.pin_memory(), masks=self.masks.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
         """Give it on a device; from pinned memory without waiting."""
         images, masks = (values.to(device, non_blocking=True) for values in (self.images, self.masks))
-        return Batch(images=images, masks=masks, ids=self.ids)
+        return evolve(self, images=images, masks=masks)
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -187,6 +189,7 @@ class _BatchMaker:
             images=torch.from_numpy(np.stack([sample.image for sample in samples])),
             masks=torch.from_numpy(np.stack([sample.mask for sample in samples])),  # type: ignore[misc] # all have one
             ids=tuple(sample.id for sample in samples),
+            extras=tuple(sample.extras for sample in samples),
         )
 
     def _sample(self, epoch: int, index: int) -> Sample:

@@ -11,20 +11,21 @@ import torch
 from attrs import define, field, frozen
 
 from kdseg.by_name import OptionError
-from kdseg.components import ClassShares, DatasetContext
+from kdseg.components import ClassShares
 from kdseg.data.augment import Augmentation
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.evaluate import split_context
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
 from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
-from kdseg.metrics.segmentation import METRICS
+from kdseg.metrics.segmentation import scores_to_judge_by
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Check:
         for split in ("train", "val"):
             dataset = data.for_split(split)
             with self.placed("data.dataset" if dataset is data.dataset else f"data.{split}"):
-                samples = dataset.build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
+                samples = dataset.build(split_context(self.loaded.recipe, split))
                 _check_samples(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
@@ -194,8 +195,9 @@ class _Check:
     def check_plan(self, plan: Plan) -> None:
         """Refuse turns, terms and learners that the whole run never reaches."""
         recipe = self.loaded.recipe
-        if recipe.evaluate.metric not in METRICS:
-            hint = did_you_mean(recipe.evaluate.metric, METRICS) or f"; known are {', '.join(METRICS)}"
+        known = scores_to_judge_by(recipe.evaluate.metrics)
+        if recipe.evaluate.metric not in known:
+            hint = did_you_mean(recipe.evaluate.metric, known) or f"; known are {', '.join(known)}"
             self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
         steps = f"in the run's {plan.total_steps} steps" if plan.total_steps > 1 else "in the run's only step"
         for turn in plan.idle_turns:

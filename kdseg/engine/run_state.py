@@ -199,7 +199,8 @@ class Run:
         self.scores |= evaluate(
             judged,
             self.checked.val,
-            classes=self.classes.names,
+            classes=self.classes,
+            metrics=spec.metrics,
             processes=self.processes,
             normalise=self.stepper.normalise,
             batch_size=spec.batch_size or self.recipe.train.batch_size,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from attrs import Factory, field, fields, frozen
 from attrs.validators import deep_iterable, ge, gt, lt, optional
 
-from kdseg.components import Backbone, Callback, Component, Dataset, Loss
+from kdseg.components import Backbone, Callback, Component, Dataset, Loss, Metric
 from kdseg.options import Option, component_options, resolved_hint
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.validators import divides_batch, exactly_one, folder_name, not_empty, one_participant, sha256
@@ -186,7 +186,8 @@ class Evaluate:
 
     every: Annotated[int, "epochs, or steps, from one evaluation to the next"] = field(default=1, validator=ge(1))
     unit: Annotated[Literal["epoch", "step"], "what `every` counts"] = "epoch"
-    metric: Annotated[str, "what decides which weights are best; greater is better"] = "miou"
+    metric: Annotated[str, "the score that decides which weights are best; greater is better"] = "miou"
+    metrics: Annotated[tuple[Metric, ...], "metrics beside the plain ones; their scores are called METRIC/SCORE"] = ()
     batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
         default=None, validator=optional(ge(1))
     )
