@@ -52,4 +52,6 @@ def test_two_thousand_steps_hold_what_two_hundred_held(load, in_child, stateful,
     early, middle, late = json.loads(file.read_text(encoding="utf-8"))
     assert late[0] - early[0] < 4 * MEBIBYTE, "bytes held"
     assert late[1] == middle[1] == early[1], "open files"
-    assert late[2] - middle[2] < 200, "Python objects"
+    assert late[2] - middle[2] < 500, (
+        "Python objects"
+    )  # in 900 steps; torch's own cache of shared memory comes and goes
