@@ -128,8 +128,11 @@ class _Check:
         opened: dict[str, Samples] = {}
         for split in ("train", "val"):
             dataset = data.for_split(split)
-            with self.placed("data.dataset" if dataset is data.dataset else f"data.{split}"):
+            key = "data.dataset" if dataset is data.dataset else f"data.{split}"
+            with self.placed(key):
                 samples = dataset.build(split_context(self.loaded.recipe, split))
+                for defect in getattr(samples, "defects", ()):
+                    self.problem(key, str(defect))
                 _check_samples(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
