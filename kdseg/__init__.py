@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MetricContext,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
+    from kdseg.data.image_files import read_labels, read_rgb
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
@@ -38,6 +39,7 @@ _HOMES = {
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
+    "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
@@ -83,7 +85,9 @@ __all__ = [
     "Samples",
     "hookimpl",
     "load",
+    "read_labels",
     "read_metrics",
+    "read_rgb",
 ]
 
 

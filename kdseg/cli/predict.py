@@ -17,8 +17,14 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
     help="Folder for the masks and overlays.",
 )  # fmt: skip
+@click.option("--trust-code", is_flag=True, help="Run the Python file that came with the network, where one did.")
 def command(
-    run: Path, images: tuple[Path, ...], model: str | None, which: Literal["best", "last"], output: Path
+    run: Path,
+    images: tuple[Path, ...],
+    model: str | None,
+    which: Literal["best", "last"],
+    output: Path,
+    trust_code: bool,
 ) -> None:
     """Segment images with a network that a run trained.
 
@@ -28,5 +34,7 @@ def command(
     from kdseg.cli._console import console_with_log
     from kdseg.engine.predict import predict_files
 
-    written = predict_files(run, images, output, model=model, which=which, console=console_with_log())
+    written = predict_files(
+        run, images, output, model=model, which=which, trust_code=trust_code, console=console_with_log()
+    )
     click.echo(f"{written} images: {output}/*_mask.png and *_overlay.png")

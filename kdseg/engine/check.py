@@ -21,7 +21,7 @@ from kdseg.engine.build import META, all_taps, build_participants, build_term, t
 from kdseg.engine.evaluate import split_context
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
-from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer
+from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
@@ -174,6 +174,9 @@ class _Check:
         self.check_plan(plan)
         batch = recipe.train.batch_size // (self.world * recipe.train.micro_batches)
         for name, participant in participants.items():
+            if isinstance(participant.spec, Learner) and plan.learner_steps[name]:
+                with self.placed(f"models.{name}.schedule"):
+                    try_schedule(participant.spec.schedule, participant.spec.optimizer, plan.learner_steps[name])
             with self.placed(f"models.{name}.backbone"):
                 _try_forward(participant, batch, size, num_classes)
         self.end_of_phase()
@@ -204,7 +207,7 @@ class _Check:
             self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
         steps = f"in the run's {plan.total_steps} steps" if plan.total_steps > 1 else "in the run's only step"
         for turn in plan.idle_turns:
-            if any(plan.turn(step) == turn for step in range(plan.total_steps)):
+            if plan.comes(turn):
                 message = f"no term counts in turn {turn!r} {steps}: give it a term, or take it out"
             else:
                 message = f"turn {turn!r} never comes {steps}: make the run longer, or take it out"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from rich.progress import track
 
+from kdseg.data.image_files import read_rgb
 from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
-from kdseg.engine.pictures import overlay, read_image, write_image
+from kdseg.engine.pictures import overlay, write_image
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def predict_files(
     *,
     model: str | None,
     which: Literal["best", "last"],
+    trust_code: bool,
     console: Console,
 ) -> int:
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, and give how many images there were.
@@ -37,7 +39,7 @@ def predict_files(
             output that cannot be written or would replace an image, or a model that cannot be loaded.
     """
     targets = _targets(images, output)
-    network = load(run, model, which)
+    network = load(run, model, which, trust_code=trust_code)
     if torch.cuda.is_available():
         network.cuda()
     try:
@@ -46,7 +48,7 @@ def predict_files(
         raise KdsegError(f"{display_path(output)}: no folder can be made here: {error.strerror}") from error
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, (mask_file, overlay_file) in each:
-        image = read_image(file)
+        image = read_rgb(file, upright=True)
         refuse_small(image, display_path(file))
         mask = network.predict(image)
         write_image(mask_file, mask)
@@ -77,7 +79,10 @@ def _targets(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Pat
 def _image_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            found = (file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            files = sorted(
+                file for file in found if not file.name.startswith(".")
+            )  # such as macOS leaves beside copies
             if not files:
                 raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(sorted(SUFFIXES))})")
             yield from files

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from attrs import frozen
 
+from kdseg.data.image_files import read_labels, read_rgb
 from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.errors import KdsegError
 from kdseg_road.classes import CAMVID
@@ -57,11 +57,11 @@ class CamVidSamples:
             KdsegError: a file cannot be read, or is not what the release holds.
         """
         image_file, mask_file = self.files[index]
-        image = cv2.cvtColor(_read(image_file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        image = read_rgb(image_file, upright=False)
         mask = _mask(mask_file)
         if mask.shape != image.shape[:2]:
             raise KdsegError(f"{mask_file}: is {_size(mask)}, its image {_size(image)}; they must be of one size")
-        return Sample(image=np.asarray(image, np.uint8), mask=mask, id=image_file.stem)
+        return Sample(image=image, mask=mask, id=image_file.stem)
 
 
 def _pngs(folder: Path) -> dict[str, Path]:
@@ -74,27 +74,11 @@ def _pngs(folder: Path) -> dict[str, Path]:
 
 
 def _mask(file: Path) -> npt.NDArray[np.uint8]:
-    labels = _read(file, cv2.IMREAD_UNCHANGED)
-    if labels.ndim != 2 or labels.dtype != np.uint8:  # noqa: PLR2004 (a mask is H×W)
-        raise KdsegError(
-            f"{file}: holds {labels.dtype} {_size(labels)} with {labels.shape[2] if labels.ndim > 2 else 1} channels; "  # noqa: PLR2004
-            "a mask is 8-bit grey, the class index in each pixel (not the colour-coded labels)"
-        )
+    labels = read_labels(file)
     mask: npt.NDArray[np.uint8] = _TABLE[labels]
     if (mask == _TABLE[-1]).any():
         raise KdsegError(f"{file}: holds the label {labels.max()}; CamVid's go from 0 to {VOID}, which is ignored")
     return mask
-
-
-def _read(file: Path, mode: int) -> npt.NDArray[Any]:
-    try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError as error:
-        raise KdsegError(f"{file}: cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, mode) if data.size else None
-    if image is None:
-        raise KdsegError(f"{file}: is no image that can be decoded; it may be truncated")
-    return np.asarray(image)
 
 
 def _size(image: npt.NDArray[Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, optional
+from attrs.validators import and_, deep_iterable, ge, le, optional
 
 from kdseg.components import Dataset
 from kdseg_road.classes import CAMVID, CITYSCAPES
@@ -30,11 +30,11 @@ class SynthRoad(Dataset):
 
     name: ClassVar[str] = "synthroad"
     splits: ClassVar[tuple[str, ...]] = tuple(_IMAGES)
-    size: Annotated[tuple[int, int], "height and width, 32 or more"] = field(
-        default=(64, 128), validator=deep_iterable(ge(32))
+    size: Annotated[tuple[int, int], "height and width, 32..2048"] = field(
+        default=(64, 128), validator=deep_iterable(and_(ge(32), le(2048)))
     )
     images: Annotated[int | None, "images of a split; default: 2000 to train on, 100 to judge by"] = field(
-        default=None, validator=optional(ge(1))
+        default=None, validator=optional([ge(1), le(1_000_000)])
     )
     seed: Annotated[int, "draws other scenes"] = field(default=0, validator=ge(0))
 

@@ -101,8 +101,8 @@ def empty_folder(root: Path) -> None:
     ("damage", "told"),
     [
         (break_label, r"trainannot.0001TP_006690\.png: holds the label 12; CamVid's go from 0 to 11"),
-        (break_colours, r"trainannot.0001TP_006690\.png: .* with 3 channels; a mask is 8-bit grey"),
-        (break_depth, r"trainannot.0001TP_006690\.png: holds uint16 .*; a mask is 8-bit grey"),
+        (break_colours, r"trainannot.0001TP_006690\.png: is 8-bit RGB; a mask is a PNG of 8-bit grey"),
+        (break_depth, r"trainannot.0001TP_006690\.png: is 16-bit grey; a mask is a PNG of 8-bit grey"),
         (break_size, r"trainannot.0001TP_006690\.png: is 36x40, its image 36x48"),
         (truncate, r"train.0001TP_006690\.png: is no image that can be decoded"),
         (empty, r"train.0001TP_006690\.png: is no image that can be decoded"),
