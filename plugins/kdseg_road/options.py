@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, optional
+from attrs.validators import deep_iterable, ge, le, optional
 
 from kdseg.components import Dataset
+from kdseg.errors import did_you_mean
 from kdseg_road.classes import CAMVID, CITYSCAPES
 from kdseg_road.roots import find_root
+from kdseg_road.synthroad.labels import THINGS
 
 if TYPE_CHECKING:
+    from attrs import Attribute
+
     from kdseg.components import DatasetContext
     from kdseg.data.samples import ClassTable, Samples
 
 
 _IMAGES = {"train": 2000, "val": 100, "test": 100}
+_THINGS = tuple(CITYSCAPES.names[label] for label in THINGS)
 
 
 @frozen(kw_only=True)
@@ -37,6 +42,26 @@ class SynthRoad(Dataset):
         default=None, validator=optional(ge(1))
     )
     seed: Annotated[int, "draws other scenes"] = field(default=0, validator=ge(0))
+    weather: Annotated[Literal["clear", "rain", "fog"], "changes pixels, never labels"] = "clear"
+    night: Annotated[bool, "headlights alone; it changes pixels, never labels"] = False
+    frequency: Annotated[
+        dict[str, float], "with which probability, 0..1, a thing of a class is kept, as { rider = 0.1 }; default: 1"
+    ] = field(factory=dict)
+    label_flips: Annotated[float, "share of the training labels' regions that are called another class"] = field(
+        default=0.0, validator=[ge(0.0), le(1.0)]
+    )
+    label_jitter: Annotated[float, "pixels by which boundaries in the training labels wander"] = field(
+        default=0.0, validator=ge(0.0)
+    )
+
+    @frequency.validator
+    def _of_things(self, _: Attribute[dict[str, float]], value: dict[str, float]) -> None:
+        for name, kept in value.items():
+            if name not in _THINGS:
+                hint = did_you_mean(name, _THINGS) or f"; there are {', '.join(_THINGS)}"
+                raise ValueError(f"no thing is called {name!r}{hint}")
+            if not 0 <= kept <= 1:
+                raise ValueError(f"{name!r} must be in 0..1: {kept}")
 
     def class_table(self) -> ClassTable:
         """Give the 19 classes of Cityscapes."""
@@ -46,7 +71,18 @@ class SynthRoad(Dataset):
         """Give a split's scenes."""
         from kdseg_road.synthroad.samples import SynthRoadSamples
 
-        return SynthRoadSamples(self.seed, ctx.split, self.images or _IMAGES[ctx.split], self.size)
+        noisy = ctx.split == "train"
+        return SynthRoadSamples(
+            seed=self.seed,
+            split=ctx.split,
+            images=self.images or _IMAGES[ctx.split],
+            size=self.size,
+            weather=self.weather,
+            night=self.night,
+            frequency={CITYSCAPES.names.index(name): kept for name, kept in self.frequency.items()},
+            label_flips=self.label_flips if noisy else 0.0,
+            label_jitter=self.label_jitter if noisy else 0.0,
+        )
 
 
 _UNPAIRED = (
