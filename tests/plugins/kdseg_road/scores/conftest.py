@@ -6,8 +6,10 @@ They come with the extra `oracles`. Without them these tests fail rather than pa
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from glob import glob
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,25 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+
+RECIPE = """
+name = "job"
+plugins = ["roads.py"]
+train = { steps = 40, batch_size = 4, workers = 0 }
+data = { dataset = "roads" }
+[models.student]
+backbone = "pixelwise"
+optimizer = { use = "AdamW", lr = 0.02 }
+[terms.labels]
+learner = "student"
+loss = "cross_entropy"
+[evaluate]
+metrics = ["cityscapes", "bdd100k"]
+metric = "cityscapes/iiou"
+every = 20
+unit = "step"
+"""
 
 
 @pytest.fixture
@@ -63,3 +83,15 @@ def official_bdd100k(leniently: None) -> Callable[[Path, Path], dict[str, Any]]:
         }
 
     return score
+
+
+@pytest.fixture(scope="session")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on drawn scenes, judged by both benchmarks' scores."""
+    from kdseg.engine.run import run_recipe
+    from kdseg.recipe.load import load_recipe
+
+    folder = tmp_path_factory.mktemp("roads")
+    shutil.copy(Path(__file__).parent / "roads.py", folder)
+    (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    return run_recipe(load_recipe(folder / "recipe.toml", [f"output.folder='{folder / 'runs'}'"])).folder
