@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MetricContext,
     )
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
     from kdseg.engine.models import load
@@ -37,6 +38,7 @@ _HOMES = {
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
+    "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
     "kdseg.engine.models": ("load",),
@@ -76,6 +78,7 @@ __all__ = [
     "RunView",
     "Sample",
     "Samples",
+    "Submission",
     "hookimpl",
     "load",
     "read_metrics",
