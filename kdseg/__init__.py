@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         Metric,
         MetricContext,
     )
-    from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
+    from kdseg.data.class_weights import CLASS_WEIGHTS
+    from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
@@ -37,7 +38,8 @@ _HOMES = {
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
-    "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
+    "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
+    "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
@@ -51,6 +53,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CLASS_WEIGHTS",
     "IGNORE_INDEX",
     "Accumulator",
     "Backbone",
@@ -61,8 +64,10 @@ __all__ = [
     "ClassTable",
     "Dataset",
     "DatasetContext",
+    "Defect",
     "Diagnostic",
     "DiagnosticContext",
+    "FileSamples",
     "Findings",
     "Hooks",
     "KdsegError",

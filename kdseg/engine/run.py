@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -13,7 +14,6 @@ import torch
 from attrs import evolve, frozen
 
 from kdseg.components import CallbackContext
-from kdseg.data.shares import count_classes
 from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
@@ -36,6 +36,7 @@ from kdseg.engine.run_folder import (
     write_environment,
 )
 from kdseg.engine.run_state import CHECKPOINTS, Run
+from kdseg.engine.scans import refuse_defects, scan_training
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
@@ -89,6 +90,7 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
             processes.world,
             display_path(loaded.path),
         )
+    refuse_defects(checked, processes)
     settled = settle_weights(loaded, lambda other: run_recipe(other, resume=resume, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
     folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
@@ -107,7 +109,9 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
         raise KdsegError(f"{display_path(folder)}: finished; there is nothing to resume")
     loaded = load_recipe(folder / RECIPE)
     processes = Processes.start(loaded.recipe.train.precision)
-    return _train_in(folder, check(loaded, processes.world), processes, console)
+    checked = check(loaded, processes.world)
+    refuse_defects(checked, processes)
+    return _train_in(folder, checked, processes, console)
 
 
 def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:
@@ -145,12 +149,10 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
     participants = build_participants(recipe, num_classes, processes.device)
     for name, _, weights in weighted_models(recipe):
         load_weights(participants[name].module, weights_file(name, weights))
-    shares: list[ClassShares] = []
 
+    @functools.cache
     def class_shares() -> ClassShares:
-        if not shares:
-            shares.append(count_classes(checked.train, num_classes))
-        return shares[0]
+        return scan_training(checked).shares()
 
     taps = {name: term_taps(term, participants) for name, term in recipe.terms.items()}
     terms = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from attrs import field, frozen
 from attrs.validators import ge, gt, le
 
+from kdseg import CLASS_WEIGHTS
 from kdseg.components import Loss
-from kdseg_losses.class_weights import RULES
 
 if TYPE_CHECKING:
     from kdseg.components import LossContext
@@ -51,7 +51,7 @@ class CrossEntropy(Loss):
 
         weights = self.weights
         if self.class_weights != "none":
-            weights = RULES[self.class_weights](ctx.class_shares())
+            weights = CLASS_WEIGHTS[self.class_weights](ctx.class_shares())
         if weights is not None and len(weights) != ctx.num_classes:
             raise ValueError(f"weights has {len(weights)} numbers; the dataset has {ctx.num_classes} classes")
         return CrossEntropyLoss(weights, self.label_smoothing)

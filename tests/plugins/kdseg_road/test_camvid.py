@@ -11,7 +11,7 @@ import pytest
 
 from kdseg.components import DatasetContext
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.data.shares import count_classes
+from kdseg.data.scan import scan
 from kdseg.errors import KdsegError
 from kdseg_road import CamVid
 
@@ -163,6 +163,6 @@ def test_the_real_images_hold_what_was_counted_of_them() -> None:
     assert (len(train), len(val)) == (367, 101)
     assert train[0].image.shape == (360, 480, 3)
     names = CamVid().class_table().names
-    counted = count_classes(train, len(names)).pixels
+    counted = scan(train, len(names)).shares().pixels
     found = {name: 100 * pixels / sum(counted) for name, pixels in zip(names, counted, strict=True)}
     assert found == pytest.approx(shares, abs=0.006)
