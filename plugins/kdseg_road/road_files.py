@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kdseg.data.image_files import read_ids, read_labels, read_rgb
 from kdseg.data.samples import IGNORE_INDEX, Sample
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Labels:
         mask = np.asarray(cv2.LUT(labels, self.table), np.uint8)
         if (mask == _REFUSED).any():
             found = labels[mask == _REFUSED].min()
-            raise KdsegError(f"{display_path(file)}: holds the label {found}; {self.told}")
+            raise KdsegError(f"{file}: holds the label {found}; {self.told}")
         return mask
 
 
@@ -97,4 +97,4 @@ class RoadFiles:
 def _same_size(found: npt.NDArray[Any], file: Path, image: npt.NDArray[Any]) -> None:
     if found.shape != image.shape[:2]:
         sizes = [f"{height}x{width}" for height, width, *_ in (found.shape, image.shape)]
-        raise KdsegError(f"{display_path(file)}: is {sizes[0]}, its image {sizes[1]}; they must be of one size")
+        raise KdsegError(f"{file}: is {sizes[0]}, its image {sizes[1]}; they must be of one size")

@@ -1,4 +1,4 @@
-"""How hard synthroad is: shares, cost, what a classifier of single pixels reaches against a unet1m, and what shifts take.
+"""How hard synthroad is: shares, cost, and what a classifier of single pixels and a unet1m reach, in any weather.
 
 Run it as ``python tests/benchmarks/synthroad_difficulty.py``; its figures stand in docs/synthroad.md.
 """

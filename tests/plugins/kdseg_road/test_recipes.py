@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -149,3 +150,85 @@ def test_a_defect_stops_a_run_before_training_and_names_the_file(kdseg, working_
     status, _, err = kdseg("run", *words, *setting('data.dataset.unpaired="skip"'))
     assert status == 0, err
     assert "left out, because it has no mask: " in err
+
+
+# Every defect, by name
+
+
+def cityscapes_files(root):
+    stem = "train/bochum/bochum_000000_000006"
+    images, masks = root / "leftImg8bit", root / "gtFine"
+    twin = images / "train/aachen/bochum_000000_000006_leftImg8bit.png"
+    return images / f"{stem}_leftImg8bit.png", masks / f"{stem}_gtFine_labelIds.png", twin
+
+
+def bdd100k_files(root):
+    stem = "train/0000000f-0000000f"
+    image = root / f"images/10k/{stem}.jpg"
+    return image, root / f"labels/sem_seg/masks/{stem}.png", image.with_suffix(".png")
+
+
+def unreadable(image, mask, twin):
+    image.write_bytes(b"text")
+    return image, "is no image that can be decoded"
+
+
+def truncated(image, mask, twin):
+    mask.write_bytes(mask.read_bytes()[:-60])
+    return mask, "is no image that can be decoded"
+
+
+def size_mismatch(image, mask, twin):
+    height, width, _ = cv2.imread(str(image)).shape
+    cv2.imwrite(str(mask), np.zeros((height - 8, width), np.uint8))
+    return mask, f"is {height - 8}x{width}, its image {height}x{width}"
+
+
+def label_out_of_range(image, mask, twin):
+    labels = np.zeros(cv2.imread(str(image)).shape[:2], np.uint8)
+    labels[-1, -1] = 77
+    cv2.imwrite(str(mask), labels)
+    return mask, "holds the label 77"
+
+
+def missing_mask(image, mask, twin):
+    mask.unlink()
+    return image, f"has no mask {mask.name}"
+
+
+def missing_image(image, mask, twin):
+    image.unlink()
+    return mask, f"has no image {image.name}"
+
+
+def duplicate_stem(image, mask, twin):
+    shutil.copy(image, twin)
+    first, second = sorted((image, twin))
+    return second, f"is a second {image.name.removesuffix(image.suffix).removesuffix('_leftImg8bit')!r}, beside {first}"
+
+
+@pytest.mark.parametrize(
+    "plant", [unreadable, truncated, size_mismatch, label_out_of_range, missing_mask, missing_image, duplicate_stem]
+)
+@pytest.mark.parametrize("name", ["cityscapes_teacher", "bdd100k_online"])
+def test_each_defect_is_found_by_name_and_stops_a_run_with_the_same_words(
+    kdseg, working_folder, monkeypatch, cityscapes, bdd100k, name, plant
+):
+    """In the last sample, which `check` does not read."""
+    dataset = name.split("_")[0]
+    root = shutil.copytree({"cityscapes": cityscapes, "bdd100k": bdd100k}[dataset], working_folder / "images")
+    monkeypatch.setenv(f"KDSEG_{dataset.upper()}", str(root))
+    monkeypatch.setenv("KDSEG_CACHE", str(working_folder / "cache"))
+    file, told = plant(*(cityscapes_files if dataset == "cityscapes" else bdd100k_files)(root))
+    recipe = str(FOLDER / f"{name}.toml")
+    status, out, _ = kdseg("data", recipe, "--json", "--workers", "0")
+    assert status == 2
+    report = json.loads(out)
+    (defect,) = report["train"]["defects"]
+    assert defect.startswith(f"{file}: {told}")
+    assert report["val"]["defects"] == []
+    small = ["models.teacher.backbone.base=4", "models.student.backbone.base=4"][: 1 + (dataset == "bdd100k")]
+    status, _, err = kdseg("run", recipe, *setting(*QUICK, *small, SMALL_CROP))
+    assert status == 2
+    assert defect in err
+    assert not (working_folder / "runs").exists()
