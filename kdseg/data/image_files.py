@@ -143,7 +143,7 @@ def _decoded(path: Path, content: bytes, mode: int) -> npt.NDArray[Any]:
 
 
 def _ends(content: bytes) -> bool:
-    """Whether a PNG or a JPEG has its end: some decoders make up what is missing."""
+    """Whether a PNG or a JPEG has its end, sought from behind: some decoders make up what is missing."""
     if content.startswith(_PNG):
-        return _PNG_END in content
-    return _JPEG_END in content if content.startswith(_JPEG) else True
+        return content.rfind(_PNG_END) >= 0
+    return content.rfind(_JPEG_END) >= 0 if content.startswith(_JPEG) else True
