@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +11,6 @@ from kdseg_road.listing import Files, paired, subfolders, unlabelled
 
 IMAGES, MASKS = (".jpg", ".png"), ("_id.png",)
 stems = st.sets(st.sampled_from(["a", "a_b", "a.b", "b", "B", "0001TP_006690", "ü", "with space", "c_id", "long" * 20]))
-logging.getLogger("kdseg.data").setLevel(logging.ERROR)
 
 
 @settings(max_examples=40)
