@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kdseg.data.class_weights import CLASS_WEIGHTS
     from kdseg.data.image_files import read_labels, read_rgb
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
     from kdseg.engine.models import load
@@ -41,6 +42,7 @@ _HOMES = {
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
+    "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
     "kdseg.engine.models": ("load",),
@@ -83,6 +85,7 @@ __all__ = [
     "RunView",
     "Sample",
     "Samples",
+    "Submission",
     "hookimpl",
     "load",
     "read_labels",

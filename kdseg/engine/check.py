@@ -11,7 +11,7 @@ import torch
 from attrs import define, field, frozen
 
 from kdseg.by_name import OptionError
-from kdseg.components import ClassShares
+from kdseg.components import ClassShares, MetricContext
 from kdseg.data.augment import Augmentation
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
@@ -78,6 +78,9 @@ class _Check:
         with self.placed("data.dataset"):
             classes = recipe.data.dataset.class_table()
         self.end_of_phase()
+        with self.placed("evaluate.metrics"):
+            for metric in recipe.evaluate.metrics:
+                metric.build(MetricContext(classes=classes))
         participants = self.build_phase(len(classes))
         augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
         train, val = self.open_splits(len(classes))
