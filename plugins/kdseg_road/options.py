@@ -9,9 +9,11 @@ from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, le, optional
 
 from kdseg.components import Dataset
+from kdseg.data.submission import Submission
 from kdseg.errors import did_you_mean
 from kdseg_road.classes import CAMVID, CITYSCAPES
 from kdseg_road.roots import find_root
+from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
 from kdseg_road.synthroad.labels import THINGS
 
 if TYPE_CHECKING:
@@ -132,6 +134,7 @@ class Cityscapes(Dataset):
 
     name: ClassVar[str] = "cityscapes"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    submission: ClassVar[Submission | None] = CITYSCAPES_SUBMISSION
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/cityscapes, then $KDSEG_CITYSCAPES"] = None
     labels: Annotated[Literal["fine", "coarse"], "of the train and val splits: gtFine or gtCoarse"] = "fine"
     train_extra: Annotated[bool, "train on the images of train_extra too, which have coarse labels only"] = False
@@ -181,6 +184,7 @@ class BDD100K(Dataset):
 
     name: ClassVar[str] = "bdd100k"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    submission: ClassVar[Submission | None] = BDD100K_SUBMISSION
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/bdd100k, then $KDSEG_BDD100K"] = None
     unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
 

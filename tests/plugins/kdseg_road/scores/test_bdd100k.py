@@ -113,6 +113,20 @@ def test_means_are_over_the_classes_that_the_truth_holds():
     assert math.isnan(found["iou_by_class"]["wall"])
 
 
+def test_the_evaluator_s_own_tests_expect_the_same():
+    """The counts and the expected numbers of its seg_test.py, for a prediction, and for one of two that is missing."""
+    truth = np.array([[0] * 94 + [1] * 6], np.uint8)
+    prediction = np.array([[0] * 93 + [1] + [0] * 4 + [1] * 2], np.uint8)
+    missing = np.full_like(prediction, 255)
+    for images, miou, fiou, accuracy in (
+        ([(truth, prediction)], 61.73469387755102, 90.91836734693878, 95.0),
+        ([(truth, prediction), (truth, missing)], 31.911057692307693, 46.45432692307692, 47.5),
+    ):
+        found = measured(images)
+        expected = {"miou": miou, "fiou": fiou, "pixel_accuracy": accuracy, "precision": 81.27147766323024}
+        assert {name: 100 * found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
 def test_measures_of_several_processes_add_up():
     images = case(0) + case(5) + case(11)
     whole, one, other = (BDD100KMeasure(CITYSCAPES.names) for _ in range(3))

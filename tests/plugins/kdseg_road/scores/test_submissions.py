@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from accelerate.state import PartialState
 
-from kdseg import DatasetContext, KdsegError, Submission, load
+from kdseg import KdsegError, Submission, load
 from kdseg.recipe.load import load_recipe
 from kdseg_road.cityscapes_labels import LABEL_IDS
 from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
@@ -21,24 +21,11 @@ from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
+VAL = "cityscapes/leftImg8bit/val/lindau"
+
+
 @pytest.fixture
-def city(roads, tmp_path, monkeypatch):
-    """The validation scenes of the run, on disk as Cityscapes and as BDD100K hold theirs."""
-    recipe = load_recipe(roads / "recipe.toml").recipe
-    samples = recipe.data.val.build(DatasetContext(split="val", seed=0, extras=("instances",)))
-    for folder in ("leftImg8bit/val/ulm", "gtFine/val/ulm", "images/10k/val", "masks/val"):
-        (tmp_path / folder).mkdir(parents=True)
-    for index in range(len(samples)):
-        sample, name, stem = samples[index], f"ulm_{index:06}_000019", f"b1c66a42-{index:08}"
-        labels = np.array([*LABEL_IDS] + [29] * 237, np.uint8)[sample.mask]
-        for path, values in (
-            (f"leftImg8bit/val/ulm/{name}_leftImg8bit.png", sample.image[..., ::-1]),
-            (f"gtFine/val/ulm/{name}_gtFine_labelIds.png", labels),
-            (f"gtFine/val/ulm/{name}_gtFine_instanceIds.png", sample.extras["instances"]),
-            (f"images/10k/val/{stem}.png", sample.image[..., ::-1]),
-            (f"masks/val/{stem}.png", sample.mask),
-        ):
-            assert cv2.imwrite(str(tmp_path / path), values)
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,15 +36,15 @@ def scores(kdseg, run, metric):
     return json.loads(out)["student"]
 
 
-def test_cityscapes_finds_and_scores_them_as_evaluate_does(kdseg, roads, city, official_cityscapes):
-    words = ("--which", "last", "-o", "out/results", "--format", "roads")
-    assert kdseg("predict", str(roads), "leftImg8bit/val/ulm", *words) == (
+def test_cityscapes_finds_and_scores_them_as_evaluate_does(kdseg, cityscapes_run, on_disk, folder, official_cityscapes):
+    words = ("--which", "last", "-o", "out/results", "--format", "cityscapes")
+    assert kdseg("predict", str(cityscapes_run), str(on_disk / VAL), *words) == (
         0,
-        "7 images: out/results/*.png, as roads takes them\n",
+        "7 images: out/results/*.png, as cityscapes takes them\n",
         "",
     )
-    official = official_cityscapes(city, city / "out")
-    found = scores(kdseg, roads, "cityscapes")
+    official = official_cityscapes(on_disk / "cityscapes", folder / "out")
+    found = scores(kdseg, cityscapes_run, "cityscapes")
     for name, mean, table in (
         ("iou", "averageScoreClasses", "classScores"),
         ("iiou", "averageScoreInstClasses", "classInstScores"),
@@ -68,38 +55,38 @@ def test_cityscapes_finds_and_scores_them_as_evaluate_does(kdseg, roads, city, o
         by = f"cityscapes/{name.removeprefix('category_')}_by_{'category' if 'category' in name else 'class'}"
         assert found[by] == pytest.approx({label: official[table][label] for label in found[by]}, abs=1e-9)
     assert 0.01 < found["cityscapes/iiou"] < 0.99
-    assert found["cityscapes/iou"] == pytest.approx(found["miou"], abs=1e-12)  # all classes are there, and 19 predicted
+    assert found["cityscapes/iou"] == pytest.approx(found["miou"], abs=1e-12)
 
 
-def test_bdd100k_finds_and_scores_them_as_evaluate_does(kdseg, roads, city, official_bdd100k):
-    words = ("--which", "last", "--format", "stems")
-    assert kdseg("predict", str(roads), "images/10k/val", *words).status == 0
-    official = official_bdd100k(city / "masks/val", city / "predictions")
-    found = scores(kdseg, roads, "bdd100k")
+def test_bdd100k_finds_and_scores_them_as_evaluate_does(kdseg, bdd100k_run, on_disk, folder, official_bdd100k):
+    images = on_disk / "bdd100k/images/10k/val"
+    assert kdseg("predict", str(bdd100k_run), str(images), "--which", "last", "--format", "bdd100k").status == 0
+    official = official_bdd100k(on_disk / "bdd100k/labels/sem_seg/masks/val", folder / "predictions")
+    found = scores(kdseg, bdd100k_run, "bdd100k")
     for ours, theirs in (("miou", "mIoU"), ("fiou", "fIoU"), ("pixel_accuracy", "pAcc"), ("precision", "mAcc")):
         assert 100 * found[f"bdd100k/{ours}"] == pytest.approx(official[theirs], abs=1e-9)
     assert 0.01 < found["bdd100k/miou"] < 0.99
+    assert found["cityscapes/iiou"] is None  # BDD100K has no instance ids
 
 
-def test_files_are_grey_label_ids_at_the_image_s_own_size(kdseg, roads, city):
-    image = cv2.imread("images/10k/val/b1c66a42-00000000.png")
-    cv2.imwrite("ulm_000001_000001.png", cv2.resize(image, (91, 53)))
-    assert kdseg("predict", str(roads), "ulm_000001_000001.png", "--format", "roads").status == 0
-    (file,) = (city / "predictions").iterdir()
+def test_files_are_grey_label_ids_at_the_image_s_own_size(kdseg, cityscapes_run, folder):
+    image = np.random.default_rng(0).integers(0, 256, (53, 91, 3), dtype=np.uint8)
+    cv2.imwrite("ulm_000001_000001.png", image)
+    assert kdseg("predict", str(cityscapes_run), "ulm_000001_000001.png", "--format", "cityscapes").status == 0
+    (file,) = (folder / "predictions").iterdir()
     assert file.name == "ulm_000001_000001_labelIds.png"
     written = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     assert (written.dtype, written.shape) == (np.uint8, (53, 91))
-    mask = load(roads).predict(cv2.imread("ulm_000001_000001.png")[..., ::-1])
-    assert np.array_equal(written, np.array(LABEL_IDS)[mask])
+    assert np.array_equal(written, np.array(LABEL_IDS)[load(cityscapes_run).predict(image[..., ::-1])])
 
 
-def test_a_copy_of_a_model_s_folder_writes_them_too(kdseg, roads, city):
-    shutil.copytree(roads / "models/student", "mine")
-    assert kdseg("predict", "mine", "images/10k/val", "--format", "stems").status == 0
-    assert len(list((city / "predictions").glob("b1c66a42-*.png"))) == 7
+def test_a_copy_of_a_model_s_folder_writes_them_too(kdseg, cityscapes_run, on_disk, folder):
+    shutil.copytree(cityscapes_run / "models/student", "mine")
+    assert kdseg("predict", "mine", str(on_disk / VAL), "--format", "bdd100k").status == 0
+    assert len(list((folder / "predictions").glob("lindau_*_000019_leftImg8bit.png"))) == 7
 
 
-def test_processes_score_as_one(roads, tmp_path):
+def test_processes_score_as_one(cityscapes_run, tmp_path):
     from rich.console import Console
 
     from kdseg.engine.evaluate_run import evaluate_run
@@ -115,7 +102,7 @@ def test_processes_score_as_one(roads, tmp_path):
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "1"}
             PartialState._reset_state()
         found = evaluate_run(
-            roads, split="val", models=(), which="last", metrics=(), batch_size=1, console=Console(quiet=True)
+            cityscapes_run, split="val", models=(), which="last", metrics=(), batch_size=1, console=Console(quiet=True)
         )
         (tmp_path / f"{world}-{rank}.json").write_text(json_text(found), encoding="utf-8")
 
@@ -136,58 +123,59 @@ def test_processes_score_as_one(roads, tmp_path):
     "name",
     ["ulm.png", "ulm_1_19_leftImg8bit.png", "ulm_000000_000019_gtFine_labelIds.png", "_000000_000019.png"],
 )
-def test_an_image_that_cityscapes_would_not_find_is_told(kdseg, roads, city, name):
+def test_an_image_that_cityscapes_would_not_find_is_told(kdseg, cityscapes_run, on_disk, folder, name):
     cv2.imwrite(name, np.zeros((40, 40, 3), np.uint8))
-    status, out, err = kdseg("predict", str(roads), "leftImg8bit/val/ulm", name, "--format", "roads")
+    status, out, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), name, "--format", "cityscapes")
     assert (status, out) == (2, "")
     assert err.startswith(
         f"{name}: Cityscapes finds predictions by city, sequence and frame: its images are named like"
     )
-    assert not (city / "predictions").exists()
+    assert not (folder / "predictions").exists()
 
 
-def test_two_images_of_one_frame_are_told(kdseg, roads, city):
+def test_two_images_of_one_frame_are_told(kdseg, cityscapes_run, on_disk, folder):
     for name in ("ulm_000000_000019.png", "ulm_000000_000019_leftImg8bit.jpg"):
         cv2.imwrite(name, np.zeros((40, 40, 3), np.uint8))
-    status, _, err = kdseg("predict", str(roads), ".", "--format", "roads")
+    status, _, err = kdseg("predict", str(cityscapes_run), ".", "--format", "cityscapes")
     assert status == 2
     assert "ulm_000000_000019.png and ulm_000000_000019_leftImg8bit.jpg would write the same files" in err
 
 
-def test_masks_of_a_plain_prediction_in_the_way_are_told(kdseg, roads, city):
-    assert kdseg("predict", str(roads), "leftImg8bit/val/ulm").status == 0
-    status, _, err = kdseg("predict", str(roads), "leftImg8bit/val/ulm", "--format", "roads")
+def test_masks_of_a_plain_prediction_in_the_way_are_told(kdseg, cityscapes_run, on_disk, folder):
+    assert kdseg("predict", str(cityscapes_run), str(on_disk / VAL)).status == 0
+    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "cityscapes")
     assert status == 2
-    assert err.startswith("predictions/ulm_000000_000019_leftImg8bit_mask.png: an evaluator would take it for a second")
+    assert err.startswith(
+        "predictions/lindau_000100_000019_leftImg8bit_mask.png: an evaluator would take it for a second"
+    )
 
 
-def test_a_format_that_is_none_is_told(kdseg, roads, city):
-    status, _, err = kdseg("predict", str(roads), "images/10k/val", "--format", "rods")
+def test_a_format_that_is_none_is_told(kdseg, cityscapes_run, on_disk, folder):
+    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "cityscape")
     assert status == 2
-    assert "did you mean 'roads'?" in err
-    status, _, err = kdseg("predict", str(roads), "images/10k/val", "--format", "camvid")
+    assert "did you mean 'cityscapes'?" in err
+    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "camvid")
     assert status == 2
-    assert err.startswith("the dataset 'camvid' has no format for submissions; those that have: ")
-    assert "roads, stems" in err
+    assert err == "the dataset 'camvid' has no format for submissions; those that have: bdd100k, cityscapes\n"
 
 
-def test_a_model_of_other_classes_is_told(kdseg, roads, city):
-    card = json.loads((roads / "models/student/model.json").read_text(encoding="utf-8"))
-    shutil.copytree(roads / "models/student", "mine")
+def test_a_model_of_other_classes_is_told(kdseg, cityscapes_run, on_disk, folder):
+    card = json.loads((cityscapes_run / "models/student/model.json").read_text(encoding="utf-8"))
+    shutil.copytree(cityscapes_run / "models/student", "mine")
     card["classes"][:2] = card["classes"][1::-1]
-    (city / "mine/model.json").write_text(json.dumps(card), encoding="utf-8")
-    status, _, err = kdseg("predict", "mine", "images/10k/val", "--format", "stems")
+    (folder / "mine/model.json").write_text(json.dumps(card), encoding="utf-8")
+    status, _, err = kdseg("predict", "mine", str(on_disk / VAL), "--format", "bdd100k")
     assert status == 2
     assert err.startswith("the benchmark takes predictions of the classes road, sidewalk, ")
     assert "; the model's are sidewalk, road, " in err
-    assert not (city / "predictions").exists()
+    assert not (folder / "predictions").exists()
 
 
-def test_a_metric_of_other_classes_is_told_before_a_run(roads, tmp_path):
+def test_a_metric_of_other_classes_is_told_before_a_run(cityscapes_run, tmp_path):
     from kdseg.engine.check import check
 
     with pytest.raises(KdsegError, match=r"evaluate\.metrics: the metric cityscapes scores the 19 classes"):
-        check(load_recipe(roads / "recipe.toml", ["data.dataset='other_classes'"]))
+        check(load_recipe(cityscapes_run / "recipe.toml", ["data.dataset='camvid'"]))
 
 
 def test_a_submission_has_a_value_for_each_class():
