@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-_LONGEST = 2000
+_LONGEST = 1000
 """Characters of what another's error may add to a message."""
 
 

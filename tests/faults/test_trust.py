@@ -156,7 +156,7 @@ def test_nothing_in_a_models_weights_is_run(finished, bomb):
     (finished / "models" / "student" / "best.safetensors").write_bytes(bomb)
     for path in (finished, finished / "models" / "student"):
         with pytest.raises(KdsegError, match=r"best\.safetensors: these weights cannot be loaded: "):
-            kdseg.load(path)
+            kdseg.load(path, trust_code=True)
     weights = f'weights = {{ run = "{finished}" }}\n'
     recipe = load_recipe(write(BASE + MODELS.replace('"tiny"\n', f'"tiny"\n{weights}')))
     with pytest.raises(KdsegError, match=r"best\.safetensors: these weights cannot be loaded: "):

@@ -193,3 +193,35 @@ def test_damaged_weights_are_told(train):
     (folder / "best.safetensors").unlink()
     with pytest.raises(KdsegError, match=r"best\.safetensors: no such weights"):
         kdseg.load(folder, trust_code=True)
+
+
+@pytest.fixture
+def marked(train, tmp_path):
+    """A model's folder whose code leaves a mark when it runs, and a file of code that its card does not name."""
+    folder = train(RECIPE).folder / "models" / "student"
+    mark = tmp_path / "it-ran"
+    for name in ("parts.py", "readme.py"):
+        with (folder / name).open("a", encoding="utf-8") as code:
+            code.write(f"\nfrom pathlib import Path\nwith Path({str(mark)!r}).open('a') as f: f.write('{name} ')\n")
+    return folder, mark
+
+
+def test_code_that_came_with_a_network_runs_only_where_it_is_trusted(marked):
+    folder, mark = marked
+    for path in (folder, folder.parents[1]):
+        with pytest.raises(KdsegError, match=r"parts\.py: the network is built by this Python file"):
+            kdseg.load(path)
+    assert not mark.exists()
+    kdseg.load(folder, trust_code=True)
+    assert set(mark.read_text().split()) == {"parts.py"}
+
+
+def test_code_beside_a_network_of_an_installed_plugin_never_runs(marked):
+    folder, mark = marked
+    card = json.loads((folder / "model.json").read_text())
+    card |= {"backbone": "kdseg/unet1m", "options": {}}
+    (folder / "model.json").write_text(json.dumps(card))
+    (folder / "kdseg.py").write_text((folder / "readme.py").read_text())
+    with pytest.raises(KdsegError, match="these weights cannot be loaded"):  # another network's; built all the same
+        kdseg.load(folder, trust_code=True)
+    assert not mark.exists()
