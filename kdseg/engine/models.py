@@ -186,7 +186,7 @@ _CARD: Mapping[str, Callable[[Any], bool]] = {
 def _version_of(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError):  # ValueError: it is no name at all
         return None
 
 
