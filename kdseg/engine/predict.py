@@ -55,7 +55,7 @@ def predict_files(
             output that cannot be written or would replace an image, a model that cannot be loaded, or images or a model
             that are not the benchmark's.
     """
-    submission = None if benchmark is None else find_submission(run, benchmark)
+    submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
     targets = _targets(
         images, output, _plain_names if submission is None else lambda file: (submission.file_name(file),)
     )
