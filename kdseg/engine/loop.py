@@ -45,6 +45,7 @@ def train(run: Run, signals: StopSignals) -> None:
         first_step=run.step,
         last_step=last_step,
         workers=recipe.train.workers,
+        rare_classes=run.rare_classes,
     )
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
     began = time.perf_counter()
