@@ -190,5 +190,4 @@ def test_on_road_scenes_the_rarest_class_is_seen_more_often():
         )
         masks = np.concatenate([batch.masks.numpy() for step in steps for batch in step])
         holding.append(((masks == rarest).mean(axis=(1, 2)) >= 0.02).mean())
-    assert holding[0] < 0.5
-    assert holding[1] > 0.75
+    assert holding[1] > 1.5 * holding[0], holding
