@@ -1,6 +1,6 @@
 """Rare-class sampling: images that hold rare classes come more often, and crops keep those classes in view.
 
-Hoyer et al. (DAFormer, 2111.14887, section 3.3): a class is drawn by P(c) = exp((1 - f_c) / T) / sum over the classes
+Hoyer et al. (DAFormer, 2111.14887): a class is drawn by P(c) = exp((1 - f_c) / T) / sum over the classes
 that occur, f_c being its share of the labelled pixels; then one of the images that hold enough of it. Their code draws
 a crop of the image up to ten times, until enough of the class is in view.
 """

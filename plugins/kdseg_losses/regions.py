@@ -18,7 +18,7 @@ class DiceLoss(LossModule):
     """Soft Dice loss of each image: the mean, over the classes present in it, of 1 - D_c.
 
     D_c = 2 sum p_c g_c / (sum p_c^2 + sum g_c), summed over the image's valid pixels, g_c being 1 where the label is c
-    and 0 elsewhere. Milletari et al. (V-Net, 1606.04797, section 3), who take it of one volume at a time with a single
+    and 0 elsewhere. Milletari et al. (V-Net, 1606.04797), who take it of one volume at a time with a single
     class; here of one image at a time, for each class. A class that an image lacks has D_c = 0 and no gradient, so it
     is left out of the mean, and nothing needs to be added to a divisor. The mean over images divides by the number of
     those with a valid pixel.
@@ -40,9 +40,9 @@ class JaccardLoss(LossModule):
     """Soft Jaccard loss of a micro-batch: the mean, over the classes present in it, of 1 - J_c.
 
     J_c = I / U, I = sum p_c g_c, U = sum (p_c + g_c - p_c g_c), summed over all valid pixels together. Rahman and Wang,
-    "Optimizing intersection-over-union in deep neural networks for image segmentation" (ISVC 2016), equations 3 and 4,
-    there for one class. They sum over a batch, as benchmarks sum over a whole split; a class that is not there has
-    J_c = 0 and no gradient, and is left out of the mean.
+    "Optimizing intersection-over-union in deep neural networks for image segmentation" (ISVC 2016), there for one class.
+    The sums run over all images together, as benchmarks sum over a whole split. A class that is not there has J_c = 0
+    and no gradient, and is left out of the mean.
     """
 
     def forward(self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall) -> Tensor:  # noqa: ARG002
@@ -56,8 +56,8 @@ class JaccardLoss(LossModule):
 class LovaszSoftmaxLoss(LossModule):
     """Lovász-Softmax loss of a micro-batch: the mean, over the classes present in it, of the extension of 1 - IoU_c.
 
-    Berman et al. (1705.08790), equations 8, 9 and 12, and their classes="present", over all valid pixels of the
-    micro-batch together, as they train for the IoU of a split. The errors of class c, 1 - p_c where the label is c and
+    Berman et al. (1705.08790), over the classes present and all valid pixels of the micro-batch together, as their code
+    does for the IoU of a split. The errors of class c, 1 - p_c where the label is c and
     p_c elsewhere, are sorted from the largest; each is weighed by what 1 - IoU grows by when its pixel joins those that
     are wrong. With G pixels of the class, h of which are among the first i, the union is U = G + i - h, and it grows
     by 1 / U where pixel i is of the class, else by (G - h) / (U (U - 1)): their algorithm 1, without its difference of

@@ -84,10 +84,10 @@ class OHEMCrossEntropyLoss(WeightedLoss):
     batch. So an image counts by its valid pixels, and with `keep` = 1 this is cross-entropy. A class of weight 0 is
     taken for ignored.
 
-    Mining after Shrivastava et al. (1604.03540), with a threshold and a least number as Wu et al. (1605.06885,
-    section 3.2) mine pixels. There, as in the code of BiSeNet and HRNet, the hard pixels are chosen among those of a
-    GPU's whole batch, and their least number is fixed (BiSeNet: one in 16; HRNet: 131072 of 2x512x1024, one in 8).
-    Here they are chosen image by image and by share, so that processes and micro-batches change nothing.
+    Mining after Shrivastava et al. (1604.03540), who keep the regions of highest loss; with a threshold and a least
+    number as Wu et al. (1605.06885) do it to pixels. The code of BiSeNet (0.7 and one pixel in 16, the defaults here)
+    and of HRNet (0.9 and 131072 pixels) chooses among the pixels of a GPU's whole batch. Here each image chooses for
+    itself, and by share, so that processes and micro-batches change nothing.
     """
 
     def __init__(self, weights: Sequence[float] | None, threshold: float, keep: float) -> None:

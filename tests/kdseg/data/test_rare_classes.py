@@ -45,7 +45,7 @@ def draws(counts=COUNTS, pixels=None, **changes):
 
 
 def probabilities(counts, temperature):
-    """Hoyer et al. (2111.14887), equations 7 and 8, over the classes that occur."""
+    """Hoyer et al. (2111.14887), over the classes that occur."""
     totals = [sum(int(row[number]) for row in counts) for number in range(len(counts[0]))]
     chances = [math.exp((1 - n / sum(totals)) / temperature) if n else 0.0 for n in totals]
     return [chance / sum(chances) for chance in chances]

@@ -33,7 +33,7 @@ def mean_over_classes(found, loss_of):
 
 
 def dice_formula(logits, target):
-    """Milletari et al. (1606.04797), section 3, class by class and image by image."""
+    """Milletari et al. (1606.04797), class by class and image by image."""
     total = 0.0
     for image in range(len(logits)):
         found = pixels(logits[image : image + 1], target[image : image + 1])
@@ -48,7 +48,7 @@ def dice_formula(logits, target):
 
 
 def jaccard_formula(logits, target):
-    """Rahman and Wang (ISVC 2016), equations 3 and 4, class by class."""
+    """Rahman and Wang (ISVC 2016), class by class."""
     found = pixels(logits, target)
 
     def loss_of(number):
@@ -60,12 +60,12 @@ def jaccard_formula(logits, target):
 
 
 def jaccard_of(wrong, of_class):
-    """1 - IoU of a class with the pixels `of_class` where the pixels `wrong` are predicted wrongly: equation 6."""
+    """1 - IoU of a class with the pixels `of_class` where the pixels `wrong` are predicted wrongly."""
     return len(wrong) / len(of_class | wrong)
 
 
 def lovasz_formula(logits, target):
-    """Berman et al. (1705.08790): definition 2 of the extension, by sets, over the errors of equation 8."""
+    """Berman et al. (1705.08790): the extension by its definition, set by set, over the errors."""
     found = pixels(logits, target)
 
     def loss_of(number):
