@@ -40,7 +40,7 @@ class JaccardLoss(LossModule):
     """Soft Jaccard loss of a micro-batch: the mean, over the classes present in it, of 1 - J_c.
 
     J_c = I / U, I = sum p_c g_c, U = sum (p_c + g_c - p_c g_c), summed over all valid pixels together. Rahman and Wang,
-    "Optimizing intersection-over-union in deep neural networks for image segmentation" (ISVC 2016), there for one class.
+    "Optimizing intersection-over-union in deep neural networks for image segmentation" (ISVC 2016), of one class.
     The sums run over all images together, as benchmarks sum over a whole split. A class that is not there has J_c = 0
     and no gradient, and is left out of the mean.
     """
