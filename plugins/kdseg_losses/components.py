@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, le, lt
+from attrs.validators import ge, gt, le
 
 from kdseg import CLASS_WEIGHTS
 from kdseg.components import Loss
@@ -14,6 +13,10 @@ from kdseg.components import Loss
 if TYPE_CHECKING:
     from kdseg.components import LossContext
     from kdseg.losses import LossModule
+
+
+_LARGEST = 1e6
+"""The weight of a class; with larger ones a sum over pixels nears float32's end."""
 
 
 @frozen(kw_only=True)
@@ -33,8 +36,9 @@ class ClassWeighted(Loss):
             return
         if self.class_weights != "none":
             raise ValueError(f"weights stand in place of class_weights = {self.class_weights!r}; leave one of them out")
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights) or not any(self.weights):
-            raise ValueError(f"weights must be finite, 0 or more, and not all 0; found {self.weights}")
+        if not all(0 <= weight <= _LARGEST for weight in self.weights) or not any(self.weights):
+            allowed = f"finite, 0 or more, {_LARGEST:g} at most, and not all 0"
+            raise ValueError(f"weights must be {allowed}; found {self.weights}")
 
     def weights_for(self, ctx: LossContext) -> tuple[float, ...] | None:
         """Give the weight of each class; None where all weigh the same.
@@ -72,8 +76,8 @@ class Focal(ClassWeighted):
     """Focal loss with the labels: cross-entropy in which pixels that are right already count less (1708.02002)."""
 
     name: ClassVar[str] = "focal"
-    gamma: Annotated[float, "how much less: their cross-entropy is multiplied by (1 - p)^gamma"] = field(
-        default=2.0, validator=[ge(0), lt(math.inf)]
+    gamma: Annotated[float, "how much less: their cross-entropy is multiplied by (1 - p)^gamma, 0..100"] = field(
+        default=2.0, validator=[ge(0), le(100)]
     )
 
     def build(self, ctx: LossContext) -> LossModule:
@@ -154,8 +158,8 @@ class PixelKL(Loss):
 
     name: ClassVar[str] = "pixel_kl"
     role: ClassVar[Literal["distillation"]] = "distillation"
-    temperature: Annotated[float, "divides both logits; above 1 the smaller classes count more"] = field(
-        default=1.0, validator=gt(0)
+    temperature: Annotated[float, "divides both logits, 0.01..100; above 1 the smaller classes count more"] = field(
+        default=1.0, validator=[ge(0.01), le(100)]
     )
 
     def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
