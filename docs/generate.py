@@ -30,6 +30,7 @@ TABLES: Mapping[type, tuple[str, str]] = {
     schema.Recipe: ("The top of the file", "recipe"),
     schema.Train: ("`[train]`", "table"),
     schema.Data: ("`[data]`", "table"),
+    schema.RareClasses: ("`[data.rare_classes]`", "table"),
     schema.Learner: ("`[models.NAME]` that learns", "learners"),
     schema.Frozen: ("`[models.NAME]` with frozen", "frozen ones"),
     schema.Shadow: ("`[models.NAME]` with shadow_of", "shadows"),

@@ -20,6 +20,8 @@ from kdseg.errors import KdsegError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kdseg.data.rare_classes import RareClasses
+
 Augment = Callable[[Sample, int, int], Sample]
 """Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
 
@@ -76,11 +78,12 @@ def train_steps(
     last_step: int,
     num_classes: int = IGNORE_INDEX,
     workers: int,
+    rare_classes: RareClasses | None = None,
 ) -> Iterator[list[Batch]]:
     """Give, for each optimizer step from `first_step` up to, not including, `last_step`, this process's micro-batches.
 
-    Step s takes the global batch number s modulo the steps of an epoch, of a permutation that follows from the seed
-    and the epoch alone. Processes, then micro-batches, take equal consecutive shares of it.
+    Step s takes the global batch number s modulo the steps of an epoch, of a permutation (or of draws by class) that
+    follows from the seed and the epoch alone. Processes, then micro-batches, take equal consecutive shares of it.
 
     Args:
         samples: the training split.
@@ -94,6 +97,7 @@ def train_steps(
         last_step: the steps of the whole run.
         num_classes: labels of this or more are refused, but for `IGNORE_INDEX`.
         workers: loader processes; 0 loads in this one.
+        rare_classes: draws each epoch by its classes, in place of a permutation.
 
     Raises:
         KdsegError: fewer samples than a batch, or a batch that cannot be shared equally; while iterating, whatever is
@@ -108,16 +112,21 @@ def train_steps(
         )
     share = batch_size // shares
 
-    def keys() -> Iterator[list[tuple[int, int]]]:
+    def ordered(epoch: int) -> Sequence[tuple[int, ...]]:
+        if rare_classes is not None:
+            return rare_classes.epoch(seed, epoch)
+        return [(epoch, index) for index in numpy_generator(seed, "order", epoch).permutation(len(samples)).tolist()]
+
+    def keys() -> Iterator[Sequence[tuple[int, ...]]]:
         for step in range(first_step, last_step):
             epoch, number = divmod(step, per_epoch)
             if step == first_step or number == 0:
-                order = numpy_generator(seed, "order", epoch).permutation(len(samples)).tolist()
+                order = ordered(epoch)
             for micro_batch in range(micro_batches):
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
-                yield [(epoch, index) for index in order[start : start + share]]
+                yield order[start : start + share]
 
-    batches = read_in_workers(_BatchMaker(samples, augmentation, num_classes), keys(), workers)
+    batches = read_in_workers(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers)
     return _grouped(batches, micro_batches)
 
 
@@ -144,14 +153,15 @@ def eval_batches(
 
 @frozen(eq=False)
 class _BatchMaker:
-    """Makes the batch of some (epoch, index) pairs."""
+    """Makes the batch of some (epoch, index) pairs, or of the draws of `RareClasses.epoch`."""
 
     samples: Samples
     augmentation: Augment | None
     num_classes: int = IGNORE_INDEX
+    rare_classes: RareClasses | None = None
 
-    def __call__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        samples = [self._sample(epoch, index) for epoch, index in keys]
+    def __call__(self, keys: Sequence[tuple[int, ...]]) -> Batch:
+        samples = [self._sample(*key) for key in keys]
         sizes = {sample.image.shape[:2]: sample for sample in reversed(samples)}
         if len(sizes) > 1:
             found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in reversed(sizes.items()))
@@ -166,14 +176,16 @@ class _BatchMaker:
             extras=tuple(sample.extras for sample in samples),
         )
 
-    def _sample(self, epoch: int, index: int) -> Sample:
+    def _sample(self, epoch: int, index: int, *drawn: int) -> Sample:
         try:
             sample = labelled(self.samples[index])
         except KdsegError:
             raise
         except Exception as error:
             raise KdsegError(f"sample {index} cannot be read: {type(error).__name__}: {error}") from error
-        if self.augmentation is not None:
+        if self.augmentation is not None and self.rare_classes is not None:
+            sample = self.rare_classes.view(sample, self.augmentation, epoch, *drawn)
+        elif self.augmentation is not None:
             sample = self.augmentation(sample, epoch, index)
         self._refuse_labels(sample)
         return sample

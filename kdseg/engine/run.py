@@ -11,9 +11,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from kdseg.components import CallbackContext
+from kdseg.data.rare_classes import RareClasses, rare_classes
 from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
@@ -53,8 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kdseg.components import ClassShares
+    from kdseg.data.scan import Scan
     from kdseg.hooks import Hooks
+    from kdseg.recipe import schema
     from kdseg.recipe.load import LoadedRecipe
 
 COMPARED_IMAGES = 4
@@ -158,8 +160,8 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         load_weights(participants[name].module, weights_file(name, weights))
 
     @functools.cache
-    def class_shares() -> ClassShares:
-        return scan_training(checked).shares()
+    def training_scan() -> Scan:
+        return scan_training(checked)
 
     taps = {name: term_taps(term, participants) for name, term in recipe.terms.items()}
     terms = {
@@ -169,7 +171,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
             taps[name],
             checked.tap_shapes,
             num_classes=num_classes,
-            class_shares=class_shares,
+            class_shares=lambda: training_scan().shares(),
             device=processes.device,
         )
         for name in recipe.terms
@@ -215,7 +217,14 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         watchers=[console()] if console is not None and processes.is_main else [],
         cards=cards,
         sharded=sharded,
+        rare_classes=None
+        if recipe.data.rare_classes is None
+        else _rare_classes(recipe.data.rare_classes, training_scan()),
     )
+
+
+def _rare_classes(options: schema.RareClasses, scan: Scan) -> RareClasses:
+    return rare_classes(scan.labelled_pixels, scan.pixels.sum(1), **asdict(options))
 
 
 def _take_up(run: Run) -> None:

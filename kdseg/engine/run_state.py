@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdseg.data.loader import Batch
+    from kdseg.data.rare_classes import RareClasses
     from kdseg.data.samples import ClassTable, Sample
     from kdseg.engine.check import Checked
     from kdseg.engine.participants import Participant
@@ -60,6 +61,8 @@ class Run:
     """What shows progress: no part of the recipe, with no state to keep."""
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
+    rare_classes: RareClasses | None
+    """What draws the training samples where the recipe wants it by their classes."""
     sharded: Sequence[Sharded] = ()
     """The learners that lie in parts over the processes."""
     step: int = 0

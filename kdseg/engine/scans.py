@@ -77,16 +77,19 @@ def scan_split(split: Split, registry: Registry, *, workers: int, most: int | No
 
 
 def scan_training(checked: Checked) -> Scan:
-    """Scan what the learners train on; of samples that lie in no files, a part that tells their classes' shares.
+    """Scan what the learners train on.
+
+    Of samples that lie in no files, a part tells the classes' shares; where they are drawn by their classes, all count.
 
     Raises:
         KdsegError: one of them is not as it must be.
     """
+    recipe = checked.loaded.recipe
     found = scan_split(
         _split(checked, "train"),
         checked.loaded.plugins.registry,
-        workers=checked.loaded.recipe.train.workers,
-        most=MOST_DRAWN,
+        workers=recipe.train.workers,
+        most=MOST_DRAWN if recipe.data.rare_classes is None else None,
     )
     if defect := next(filter(None, found.defects), None):
         raise KdsegError(defect)

@@ -75,6 +75,24 @@ class Train:
 
 
 @frozen(kw_only=True)
+class RareClasses:
+    """Rare-class sampling: training images drawn by the classes that they hold, rare ones more often (2111.14887)."""
+
+    temperature: Annotated[float, "the smaller, the more often the rarest classes come, 1e-6..1e6"] = field(
+        default=0.01, validator=[ge(1e-6), le(1e6)]
+    )
+    min_share: Annotated[
+        float, "the share of its pixels, 0..1, that a class must exceed for an image to be drawn for it"
+    ] = field(default=0.0015, validator=[ge(0), lt(1)])
+    min_crop_share: Annotated[
+        float, "the share of the pixels, 0..1, that the class must reach once `augment` has cropped the image"
+    ] = field(default=0.0057, validator=[ge(0), lt(1)])
+    attempts: Annotated[int, "augmentations of an image, at most, until one shows so much of the class"] = field(
+        default=10, validator=[ge(1), le(1000)]
+    )
+
+
+@frozen(kw_only=True)
 class Data:
     """The images, and how they are changed on their way to the networks."""
 
@@ -86,6 +104,9 @@ class Data:
         lambda data: data.dataset, takes_self=True
     )
     augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
+    rare_classes: Annotated[
+        RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"
+    ] = None
     mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
         default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))
     )
