@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
+
+from kdseg.cli._options import view_options
 
 
 @click.command(short_help="Segment any images.")
@@ -17,16 +19,19 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
     help="Folder for the masks and overlays.",
 )  # fmt: skip
+@view_options
 def command(
-    run: Path, images: tuple[Path, ...], model: str | None, which: Literal["best", "last"], output: Path
+    run: Path, images: tuple[Path, ...], model: str | None, which: Literal["best", "last"], output: Path, **views: Any
 ) -> None:
     """Segment images with a network that a run trained.
 
     RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image
     NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image.
+    The network sees an image as it is, at once, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.predict import predict_files
 
-    written = predict_files(run, images, output, model=model, which=which, console=console_with_log())
+    given = {name: value for name, value in views.items() if value is not None}
+    written = predict_files(run, images, output, model=model, which=which, views=given, console=console_with_log())
     click.echo(f"{written} images: {output}/*_mask.png and *_overlay.png")

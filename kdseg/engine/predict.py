@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from rich.progress import track
@@ -10,10 +10,11 @@ from rich.progress import track
 from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
 from kdseg.engine.pictures import overlay, read_image, write_image
+from kdseg.engine.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -28,14 +29,18 @@ def predict_files(
     *,
     model: str | None,
     which: Literal["best", "last"],
+    views: Mapping[str, Any],
     console: Console,
 ) -> int:
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, and give how many images there were.
+
+    Images pass whole through the network, but for what `views` says of `kdseg.engine.whole_image.WholeImage`.
 
     Raises:
         KdsegError: for a path that is no image or holds none, an image smaller than 32x32, two images of one name, an
             output that cannot be written or would replace an image, or a model that cannot be loaded.
     """
+    whole_image = AT_ONCE.changed(views)
     targets = _targets(images, output)
     network = load(run, model, which)
     if torch.cuda.is_available():
@@ -48,7 +53,8 @@ def predict_files(
     for file, (mask_file, overlay_file) in each:
         image = read_image(file)
         refuse_small(image, display_path(file))
-        mask = network.predict(image)
+        whole_image.refuse(*image.shape[:2])
+        mask = network.predict(image, whole_image)
         write_image(mask_file, mask)
         write_image(overlay_file, overlay(image, mask, network.palette))
     return len(targets)

@@ -12,6 +12,7 @@ from kdseg.engine.checkpoint import Checkpointed, prune_checkpoints, write_check
 from kdseg.engine.evaluate import evaluate
 from kdseg.engine.models import MODELS, save_weights, write_card
 from kdseg.engine.pictures import comparison, write_image
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError, display_path
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
@@ -96,6 +97,16 @@ class Run:
         return self.checked.classes
 
     @property
+    def evaluation_batch(self) -> int:
+        """Images at once in an evaluation."""
+        return self.recipe.evaluate.batch_size or self.recipe.train.batch_size
+
+    @property
+    def whole_image(self) -> WholeImage:
+        """How an image that is judged or shown passes through a network."""
+        return WholeImage.of(self.recipe.evaluate, self.evaluation_batch)
+
+    @property
     def pictures(self) -> Path:
         """The folder for pictures, made when first asked for."""
         folder = self.folder / "pictures"
@@ -114,11 +125,11 @@ class Run:
 
     @torch.no_grad()
     def predict(self, participant: str, images: Tensor) -> Tensor:
-        """Give a participant's logits for uint8 images N×H×W×3."""
+        """Give a participant's logits for uint8 images N×H×W×3, by windows and scales as `[evaluate]` says."""
         network = self.stepper.participants[participant]
         network.set_training(False)
         with self.processes.autocast():
-            return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
+            return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
 
     def keep_models(self, folder: Path) -> None:
         """Write every learner and shadow, ready to use, below `folder`."""
@@ -203,7 +214,8 @@ class Run:
             metrics=spec.metrics,
             processes=self.processes,
             normalise=self.stepper.normalise,
-            batch_size=spec.batch_size or self.recipe.train.batch_size,
+            batch_size=self.evaluation_batch,
+            whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
         found = self._publish({name: self.scores[name] for name in judged})

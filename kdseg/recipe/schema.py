@@ -13,7 +13,15 @@ from attrs.validators import deep_iterable, ge, gt, lt, optional
 from kdseg.components import Backbone, Callback, Component, Dataset, Loss, Metric
 from kdseg.options import Option, component_options, resolved_hint
 from kdseg.recipe.curves import Curve, Points
-from kdseg.recipe.validators import divides_batch, exactly_one, folder_name, not_empty, one_participant, sha256
+from kdseg.recipe.validators import (
+    divides_batch,
+    exactly_one,
+    folder_name,
+    not_empty,
+    one_participant,
+    sha256,
+    window_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,6 +199,16 @@ class Evaluate:
     batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
         default=None, validator=optional(ge(1))
     )
+    window: Annotated[tuple[int, int] | None, "height and width that networks see at once; default: whole images"] = (
+        field(default=None, validator=window_size)
+    )
+    overlap: Annotated[float, "the share of a window that the next one sees too, at least"] = field(
+        default=0.33, validator=[ge(0.0), lt(1.0)]
+    )
+    scales: Annotated[tuple[float, ...], "sizes at which networks see an image, as shares of its own"] = field(
+        default=(1.0,), validator=[not_empty, deep_iterable(gt(0.0))]
+    )
+    flip: Annotated[bool, "let them see each of those mirrored as well"] = False
 
 
 @frozen(kw_only=True)

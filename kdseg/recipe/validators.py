@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from kdseg.recipe.schema import Recipe, Train, Weights
+    from kdseg.recipe.schema import Evaluate, Recipe, Train, Weights
 
 
 def exactly_one(table: Any, keys: Sequence[str]) -> None:
@@ -36,6 +36,12 @@ def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
     """Refuse an empty list."""
     if not value:
         raise ValueError("must not be empty")
+
+
+def window_size(_evaluate: Evaluate, _: Attribute[Any], value: tuple[int, int] | None) -> None:
+    """Refuse what is smaller than every network takes."""
+    if value is not None and min(value) < 32:  # noqa: PLR2004 (kdseg.engine.images.SMALLEST, which loads torch)
+        raise ValueError(f"height and width must be 32 or more; found {list(value)}")
 
 
 def sha256(_weights: Weights, _: Attribute[Any], value: str | None) -> None:
