@@ -82,6 +82,10 @@ class Data:
         lambda data: data.dataset, takes_self=True
     )
     augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
+    store: Annotated[
+        Literal["memory", "disk"] | None,
+        "keeps decoded images as raw arrays there; default: they are decoded each time",
+    ] = None
     mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = (0.485, 0.456, 0.406)
     std: Annotated[tuple[float, float, float], "what they are divided by then"] = field(
         default=(0.229, 0.224, 0.225), validator=deep_iterable(gt(0.0))

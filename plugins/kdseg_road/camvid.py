@@ -80,7 +80,7 @@ def _mask(file: Path) -> npt.NDArray[np.uint8]:
             f"{file}: holds {labels.dtype} {_size(labels)} with {labels.shape[2] if labels.ndim > 2 else 1} channels; "  # noqa: PLR2004
             "a mask is 8-bit grey, the class index in each pixel (not the colour-coded labels)"
         )
-    mask: npt.NDArray[np.uint8] = _TABLE[labels]
+    mask = np.asarray(cv2.LUT(labels, _TABLE), np.uint8)
     if (mask == _TABLE[-1]).any():
         raise KdsegError(f"{file}: holds the label {labels.max()}; CamVid's go from 0 to {VOID}, which is ignored")
     return mask
