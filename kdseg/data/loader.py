@@ -16,14 +16,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import Sample, Samples
+from kdseg.data.slots import Shape, Slots, make_slots
 from kdseg.data.streams import numpy_generator
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 Key = TypeVar("Key")
 Made = TypeVar("Made")
+PREFETCHED = 2
+"""Batches that are made ahead by each worker."""
 Augment = Callable[[Sample, int, int], Sample]
 """Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
 
@@ -119,7 +122,7 @@ def train_steps(
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
                 yield [(epoch, index) for index in order[start : start + share]]
 
-    batches = read_in_workers(_BatchMaker(samples, augmentation), keys(), workers)
+    batches = _batches(_BatchMaker(samples, augmentation), keys(), workers)
     return _grouped(batches, micro_batches)
 
 
@@ -133,10 +136,30 @@ def eval_batches(samples: Samples, *, batch_size: int, rank: int = 0, world: int
     """
     mine = range(rank, len(samples), world)
     keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
-    return read_in_workers(_BatchMaker(samples, None), keys, workers)
+    return _batches(_BatchMaker(samples, None), keys, workers)
 
 
-def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Iterator[Made]:
+def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, int]]], workers: int) -> Iterator[Batch]:
+    """Give the batches of some keys, from workers through slots of shared memory."""
+    # The loader asks for so many batches beyond the one that it just gave, which is copied before it asks for more.
+    slots = make_slots(PREFETCHED * workers + 1) if workers else None
+    if slots is None:
+        yield from read_in_workers(make, keys, workers)
+        return
+    numbered = ((number % len(slots), key) for number, key in enumerate(keys))
+    made = read_in_workers(_IntoSlot(make, slots), numbered, workers)
+    try:
+        for slot, batch, shapes in made:
+            if shapes is None:
+                yield batch
+            else:
+                images, masks = slots.empty(slot, shapes)
+                yield evolve(batch, images=images, masks=masks)
+    finally:
+        made.close()
+
+
+def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Generator[Made]:
     """Give ``make(key)`` for each key, in order, made ahead by worker processes.
 
     Closing the iterator, or leaving it behind, ends the workers.
@@ -154,6 +177,7 @@ def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: i
         batch_size=None,
         sampler=keys,
         num_workers=workers,
+        prefetch_factor=PREFETCHED if workers else None,
         collate_fn=_as_it_is,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_start_worker,
@@ -195,6 +219,21 @@ class _BatchMaker:
     def _sample(self, epoch: int, index: int) -> Sample:
         sample = labelled(self.samples[index])
         return sample if self.augmentation is None else self.augmentation(sample, epoch, index)
+
+
+@frozen(eq=False)
+class _IntoSlot:
+    """Makes a batch whose tensors lie in a slot; their shapes, or None where the batch holds them itself."""
+
+    make: _BatchMaker
+    slots: Slots
+
+    def __call__(self, key: tuple[int, Sequence[tuple[int, int]]]) -> tuple[int, Batch, tuple[Shape, ...] | None]:
+        slot, pairs = key
+        batch = self.make(pairs)
+        shapes = self.slots.fill(slot, (batch.images, batch.masks))
+        nothing = torch.empty(0, dtype=torch.uint8)
+        return slot, batch if shapes is None else evolve(batch, images=nothing, masks=nothing), shapes
 
 
 @frozen(eq=False)
