@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from kdseg.components import KINDS, Component, kind_of
+from kdseg.components import KINDS, Component, Metric, kind_of
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
 from kdseg.recipe import schema
@@ -114,7 +114,15 @@ def _components(registry: Registry, kind: str) -> Iterator[str]:
         if entry.distribution == "kdseg":
             options = {option.name: option for option in component_options(entry.cls)}
             rows = _rows(entry.cls, options.items(), registry) if options else "It has no options.\n"
-            yield f"### `{entry.name}`\n\n{inspect.getdoc(entry.cls)}\n\n{_origin(entry)}\n\n{rows}"
+            told = [inspect.getdoc(entry.cls) or "", *_scores(entry), _origin(entry), rows]
+            yield f"### `{entry.name}`\n\n" + "\n\n".join(told)
+
+
+def _scores(entry: Entry) -> Iterator[str]:
+    """Say what a recipe with a metric can judge by."""
+    if issubclass(entry.cls, Metric):
+        names = ", ".join(f"`{entry.name}/{score}`" for score in entry.cls.scores)
+        yield f"A recipe can judge by {names}."
 
 
 def _origin(entry: Entry) -> str:

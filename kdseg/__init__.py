@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         MetricContext,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
+    from kdseg.data.image_files import read_labels, read_rgb
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
     from kdseg.engine.models import load
@@ -38,7 +40,9 @@ _HOMES = {
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
+    "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
+    "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
     "kdseg.engine.models": ("load",),
@@ -81,9 +85,12 @@ __all__ = [
     "RunView",
     "Sample",
     "Samples",
+    "Submission",
     "hookimpl",
     "load",
+    "read_labels",
     "read_metrics",
+    "read_rgb",
 ]
 
 

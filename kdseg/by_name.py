@@ -152,7 +152,7 @@ def _complaint(signature: inspect.Signature, filled: set[str], key: str, value: 
         own = [name for name in signature.parameters if name not in filled]
         return "unknown key" + (did_you_mean(key, own) or f"; known are {', '.join(own) or 'none'}")
     parameter = signature.parameters[key]
-    if not all(map(math.isfinite, _floats(value))):
+    if not all(math.isfinite(number) for number in numbers(value) if isinstance(number, float)):
         return f"takes finite numbers, found {value!r}"
     if _accepts(parameter.annotation, value):
         return ""
@@ -184,13 +184,13 @@ def _accepts(annotation: Any, value: Any) -> bool:  # noqa: PLR0911 (one return 
     return origin is Any or origin is type(value) or isinstance(origin, TypeVar)
 
 
-def _floats(value: Any) -> Iterable[float]:
-    """Give every float within a plain value."""
-    if isinstance(value, float):
+def numbers(value: Any) -> Iterable[int | float]:
+    """Give every number within a plain value."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         yield value
     elif isinstance(value, list | tuple | dict):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _floats(item)
+            yield from numbers(item)
 
 
 def _with_tuples(value: Any) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdseg.data.samples import ClassTable, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
@@ -75,6 +76,8 @@ class Dataset(Component):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    submission: ClassVar[Submission | None] = None
+    """How its benchmark takes predictions: what ``kdseg predict --format NAME`` writes, NAME being the dataset's."""
 
     def build(self, ctx: DatasetContext) -> Samples:
         """Give the samples of the split `ctx.split`, one of `splits`."""

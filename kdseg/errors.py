@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_LONGEST = 1000
+"""Characters of what another's error may add to a message."""
+
+
 class KdsegError(Exception):
     """A mistake of the user's: the command line prints its text alone and exits with 2."""
 
@@ -37,6 +41,12 @@ class ProblemsError(KdsegError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def one_line(text: object) -> str:
+    """Give what an error says on one line in which all can be seen: it may quote a damaged file."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +18,8 @@ from attrs import define, field, frozen
 
 from kdseg import hookspecs
 from kdseg.components import KINDS, Kind
-from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.entry_points import installed_points, text_of
+from kdseg.errors import did_you_mean, display_path, one_line
 from kdseg.plugin_file import import_file
 from kdseg.registry import Absence, Entry, Registry, breaches
 
@@ -77,8 +76,8 @@ class _Plugin:
         return f"{self.distribution}:{self.name}"
 
     def lose(self, problem: str) -> None:
-        """Note a problem that costs components, on one line."""
-        self.losses.append(" ".join(problem.split()))
+        """Note a problem that costs components."""
+        self.losses.append(one_line(problem))
 
     def fail(self, problem: str) -> None:
         """Note that it cannot be used as it is."""
@@ -130,51 +129,15 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     )
 
 
-def check_requirements(entry: Entry) -> None:
-    """Check that the optional libraries of a component are installed, by metadata alone.
-
-    Raises:
-        KdsegError: some are not; the text gives the pip command.
-    """
-    if not entry.cls.requires:
-        return
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    told, wanted = [], []
-    for line in entry.cls.requires:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement as error:
-            raise KdsegError(
-                f"{entry.kind.name} {entry.qualified}: its requirement {line!r} cannot be read ({error}); "
-                "tell the plugin's author"
-            ) from error
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
-        try:
-            found = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            found = ""
-        if not found or not requirement.specifier.contains(found, prereleases=True):
-            told.append(f"{line} ({f'found {found}' if found else 'not installed'})")
-            wanted.append(f"'{line}'")
-    if told:
-        raise KdsegError(f"{entry.kind.name} {entry.qualified} needs {', '.join(told)}: pip install {' '.join(wanted)}")
-
-
 def _installed() -> list[_Plugin]:
     """List the plugins of installed distributions."""
-    plugins = [
-        _Plugin(name=point.name, distribution=_canonical(point.dist.name), version=point.dist.version, load=point.load)
-        for point in metadata.entry_points(group=GROUP)
-        if point.dist is not None
-    ]
+    plugins = []
+    for point in installed_points(GROUP):
+        plugin = _Plugin(name=point.name, distribution=point.distribution, version=point.version, load=point.load)
+        if point.problem:
+            plugin.fail(point.problem)
+        plugins.append(plugin)
     return sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.name))
-
-
-def _canonical(distribution: str) -> str:
-    """Spell a distribution's name as indexes do: saved recipes must not depend on how a build tool wrote it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _beside_recipe(files: Sequence[Path], taken: set[str]) -> Iterator[_Plugin]:
@@ -219,7 +182,9 @@ def _isolated(plugin: _Plugin, doing: str = "") -> Iterator[None]:
     """Turn whatever a plugin's own code raises into a problem of that plugin; only Ctrl-C goes through."""
     try:
         yield
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (no plugin may harm another)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (no plugin may harm another)
         plugin.fail(doing + _cause(error))
 
 
@@ -302,7 +267,7 @@ def _drop_duplicates(plugins: Sequence[_Plugin]) -> None:
 
 def _cause(error: BaseException) -> str:
     """Give an error, with the place in the plugin where it arose."""
-    text = str(error)
+    text = text_of(error)
     if isinstance(error, SystemExit):
         text = f"it ends the program (sys.exit({error.code!r}))"
     else:

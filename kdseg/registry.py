@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_origin
 
@@ -16,7 +17,7 @@ from kdseg.options import option_breaches, resolved_hint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @frozen(kw_only=True)
@@ -124,6 +125,38 @@ class Registry:
         return text + ("; it may come from " + " or ".join(absence.cause for absence in absences) if absences else "")
 
 
+def check_requirements(entry: Entry) -> None:
+    """Check that the optional libraries of a component are installed, by metadata alone.
+
+    Raises:
+        KdsegError: some are not; the text gives the pip command.
+    """
+    if not entry.cls.requires:
+        return
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    told, wanted = [], []
+    for line in entry.cls.requires:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement as error:
+            raise KdsegError(
+                f"{entry.kind.name} {entry.qualified}: its requirement {line!r} cannot be read ({error}); "
+                "tell the plugin's author"
+            ) from error
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        try:
+            found = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            found = ""
+        if not found or not requirement.specifier.contains(found, prereleases=True):
+            told.append(f"{line} ({f'found {found}' if found else 'not installed'})")
+            wanted.append(f"'{line}'")
+    if told:
+        raise KdsegError(f"{entry.kind.name} {entry.qualified} needs {', '.join(told)}: pip install {' '.join(wanted)}")
+
+
 def breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
     """Tell what keeps a class from being a component of a kind, one line each with the mend."""
     own = vars(cls)
@@ -133,7 +166,8 @@ def breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
     if not isinstance(own.get("name"), str):
         yield 'it has no name of its own; write `name: ClassVar[str] = "..."`'
     elif not _NAME.fullmatch(own["name"]):
-        yield f"its name {own['name']!r} does not fit; use lower-case letters, digits, - and _, a letter first"
+        rule = "use lower-case letters, digits, - and _, a letter first, 64 at most"
+        yield f"its name {own['name'][:80]!r} does not fit; {rule}"
     if not (own.get("__doc__") or "").strip():
         yield "it has no docstring of its own; write one: it is the help that people read"
     if cls.build is kind.base.build:  # type: ignore[attr-defined] # every kind's base has one

@@ -17,7 +17,8 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     The status is 0 when done, 2 for a mistake of the user's (told without a traceback unless `--debug` is given),
-    130 after Ctrl-C and 1 for anything else. SIGTERM keeps its default action, which shells report as 143.
+    130 after Ctrl-C and 1 for anything else. A run that SIGTERM or a closed terminal ends, its checkpoint written,
+    leaves with 143 or 129, as shells report those signals.
 
     Args:
         args: the words after ``kdseg``; those of the process where None.

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
 
@@ -19,12 +24,37 @@ def console_with_log() -> Console:
     """Give the console for progress, and send kdseg's log lines through it, so that neither garbles the other."""
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console = Console(file=cast("IO[str]", _StandardError()))
     logger = logging.getLogger("kdseg")
     logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
     logger.propagate = False
     logger.handlers = [_ConsoleHandler(console)]
     return console
+
+
+class _StandardError:
+    """Standard error, for as long as anybody reads it: a closed terminal or pipe must not end a run."""
+
+    def write(self, text: str) -> int:
+        with _or_nowhere():
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _or_nowhere():
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+@contextmanager
+def _or_nowhere() -> Iterator[None]:
+    """Let standard error lead nowhere once it fails, or Python would try again as it leaves."""
+    try:
+        yield
+    except OSError:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
 
 
 class _ConsoleHandler(logging.Handler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the ne
 import albumentations
 from albumentations.core.composition import BaseCompose
 
-from kdseg.by_name import OptionError, construct, lookup
+from kdseg.by_name import OptionError, construct, lookup, numbers
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.data.streams import stream
@@ -52,6 +53,9 @@ _REFUSED = {
     if inspect.isclass(value) and issubclass(value, (BaseCompose, albumentations.Transform3D))
 }
 
+_LARGEST = 20_000
+"""What no option needs to exceed: a side of an image, a colour's temperature."""
+_LARGEST_SCALE = 10
 _PROBE_LABELS = (100, 200)
 """Two labels that no transform writes on its own account."""
 _PROBES = 3
@@ -67,6 +71,11 @@ def make_transform(use: str, options: Mapping[str, Any]) -> albumentations.Basic
         OptionError: for a name or an option that does not fit.
     """
     cls = lookup(albumentations, use, albumentations.BasicTransform, _REFUSED)
+    largest = {name: _LARGEST_SCALE if name == "scale_limit" else _LARGEST for name in options}
+    if huge := [
+        name for name, value in options.items() if any(abs(number) > largest[name] for number in numbers(value))
+    ]:
+        raise OptionError((name, f"is beyond {largest[name]}: images would outgrow any memory") for name in huge)
     fill_mask = inspect.signature(cls).parameters.get("fill_mask")
     if fill_mask is not None and fill_mask.default is not None:
         options = {"fill_mask": IGNORE_INDEX, **options}
@@ -140,11 +149,13 @@ class Augmentation:
         for position, transform in enumerate(self._compose.transforms):
             transform.set_random_state(*_generators(self._seed, "check", position))
             try:
-                results = [transform(image=image, mask=mask, force_apply=True) for _ in range(_PROBES)]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", RuntimeWarning)  # numpy's, of what is no number
+                    results = [transform(image=image, mask=mask, force_apply=True) for _ in range(_PROBES)]
             except Exception as error:  # whatever it is, it comes of these options on this image
                 what = f"{type(error).__name__}: {error}"
                 raise OptionError([(str(position), f"fails on an image of {_size(image)}: {what}")]) from error
-            if problem := _wrong(transform, results):
+            if problem := _wrong(transform, results) or _erased(image, results):
                 raise OptionError([(str(position), problem)])
             image = min((result["image"] for result in results), key=np.size)  # the hardest to crop
             mask = _probe_mask(*image.shape[:2])
@@ -175,6 +186,17 @@ def _wrong(transform: albumentations.BasicTransform, results: Sequence[Mapping[s
                 f"writes labels that the mask did not hold, such as {min(invented)}; leave mask_interpolation at 0 "
                 f"(nearest) and fill_mask at {IGNORE_INDEX}"
             )
+    return ""
+
+
+def _erased(image: npt.NDArray[np.uint8], results: Sequence[Mapping[str, npt.NDArray[Any]]]) -> str:
+    """Tell whether a transform leaves nothing to see; nothing where something is left."""
+    if all((result["mask"] == IGNORE_INDEX).all() for result in results):
+        return "leaves no label: all of the mask is ignored"
+    if np.ptp(image) and all(
+        result["image"].shape == image.shape and not np.ptp(result["image"]) for result in results
+    ):
+        return "leaves an image of one colour"
     return ""
 
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import traceback
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from kdseg.data.labelled import labelled
-from kdseg.data.samples import Sample, Samples
+from kdseg.data.samples import IGNORE_INDEX, Sample, Samples
 from kdseg.data.slots import Shape, Slots, make_slots
 from kdseg.data.streams import numpy_generator
+from kdseg.data.workers import PREFETCHED, read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-Key = TypeVar("Key")
-Made = TypeVar("Made")
-PREFETCHED = 2
-"""Batches that are made ahead by each worker."""
 Augment = Callable[[Sample, int, int], Sample]
 """Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
 
@@ -81,6 +75,7 @@ def train_steps(
     world: int = 1,
     first_step: int = 0,
     last_step: int,
+    num_classes: int = IGNORE_INDEX,
     workers: int,
 ) -> Iterator[list[Batch]]:
     """Give, for each optimizer step from `first_step` up to, not including, `last_step`, this process's micro-batches.
@@ -98,6 +93,7 @@ def train_steps(
         world: how many processes there are.
         first_step: where a resumed run goes on.
         last_step: the steps of the whole run.
+        num_classes: labels of this or more are refused, but for `IGNORE_INDEX`.
         workers: loader processes; 0 loads in this one.
 
     Raises:
@@ -122,11 +118,19 @@ def train_steps(
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
                 yield [(epoch, index) for index in order[start : start + share]]
 
-    batches = _batches(_BatchMaker(samples, augmentation), keys(), workers)
+    batches = _batches(_BatchMaker(samples, augmentation, num_classes), keys(), workers)
     return _grouped(batches, micro_batches)
 
 
-def eval_batches(samples: Samples, *, batch_size: int, rank: int = 0, world: int = 1, workers: int) -> Iterator[Batch]:
+def eval_batches(
+    samples: Samples,
+    *,
+    batch_size: int,
+    rank: int = 0,
+    world: int = 1,
+    num_classes: int = IGNORE_INDEX,
+    workers: int,
+) -> Iterator[Batch]:
     """Give this process's samples of a whole split, unchanged and in order: every world-th from `rank` on.
 
     No sample comes twice or not at all, so processes may have different numbers of batches; the last may be smaller.
@@ -136,7 +140,7 @@ def eval_batches(samples: Samples, *, batch_size: int, rank: int = 0, world: int
     """
     mine = range(rank, len(samples), world)
     keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
-    return _batches(_BatchMaker(samples, None), keys, workers)
+    return _batches(_BatchMaker(samples, None, num_classes), keys, workers)
 
 
 def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, int]]], workers: int) -> Iterator[Batch]:
@@ -159,46 +163,13 @@ def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, int]]], worke
         made.close()
 
 
-def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Generator[Made]:
-    """Give ``make(key)`` for each key, in order, made ahead by worker processes.
-
-    Closing the iterator, or leaving it behind, ends the workers.
-
-    Args:
-        make: called in the workers; reaches them by fork, or pickled where that is how Python starts processes.
-        keys: read in this process.
-        workers: how many; 0 makes everything here, when asked.
-
-    Raises:
-        KdsegError: whatever `make` raised, its text as it was.
-    """
-    loader: DataLoader[Made | _Failure] = DataLoader(
-        _Made(make),
-        batch_size=None,
-        sampler=keys,
-        num_workers=workers,
-        prefetch_factor=PREFETCHED if workers else None,
-        collate_fn=_as_it_is,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # else each loader would draw from the global generator
-    )
-    made = iter(loader)
-    try:
-        for item in made:
-            if isinstance(item, _Failure):
-                raise item.error()
-            yield item
-    finally:
-        del made  # it is the iterator that holds the workers, and a traceback would keep it
-
-
 @frozen(eq=False)
 class _BatchMaker:
     """Makes the batch of some (epoch, index) pairs."""
 
     samples: Samples
     augmentation: Augment | None
+    num_classes: int = IGNORE_INDEX
 
     def __call__(self, keys: Sequence[tuple[int, int]]) -> Batch:
         samples = [self._sample(epoch, index) for epoch, index in keys]
@@ -217,8 +188,26 @@ class _BatchMaker:
         )
 
     def _sample(self, epoch: int, index: int) -> Sample:
-        sample = labelled(self.samples[index])
-        return sample if self.augmentation is None else self.augmentation(sample, epoch, index)
+        try:
+            sample = labelled(self.samples[index])
+        except KdsegError:
+            raise
+        except Exception as error:
+            raise KdsegError(f"sample {index} cannot be read: {type(error).__name__}: {error}") from error
+        if self.augmentation is not None:
+            sample = self.augmentation(sample, epoch, index)
+        self._refuse_labels(sample)
+        return sample
+
+    def _refuse_labels(self, sample: Sample) -> None:
+        """Refuse labels out of range: on a GPU a loss would end in an assertion that names nothing."""
+        assert sample.mask is not None  # labelled
+        label = int((sample.mask + np.uint8(1)).max()) - 1  # in uint8 IGNORE_INDEX + 1 is 0
+        if label >= self.num_classes:
+            raise KdsegError(
+                f"{sample.id}: its mask holds the label {label}; labels go from 0 to {self.num_classes - 1}, and "
+                f"{IGNORE_INDEX} is ignored"
+            )
 
 
 @frozen(eq=False)
@@ -234,47 +223,6 @@ class _IntoSlot:
         shapes = self.slots.fill(slot, (batch.images, batch.masks))
         nothing = torch.empty(0, dtype=torch.uint8)
         return slot, batch if shapes is None else evolve(batch, images=nothing, masks=nothing), shapes
-
-
-@frozen(eq=False)
-class _Made(Dataset[Any], Generic[Key, Made]):
-    """What `make` makes, by key, as torch's loader asks for it."""
-
-    make: Callable[[Key], Made]
-
-    def __getitem__(self, key: Key) -> Made | _Failure:
-        try:
-            return self.make(key)
-        except KdsegError as error:  # torch would bury its text in that of a traceback
-            return _Failure(str(error), traceback.format_exc())
-
-
-@frozen
-class _Failure:
-    """A mistake found in a worker, on its way to the process that can tell it."""
-
-    message: str
-    traceback: str
-
-    def error(self) -> KdsegError:
-        """Give the error to raise."""
-        error = KdsegError(self.message)
-        error.add_note(f"Where it was raised first:\n{self.traceback}")
-        return error
-
-
-def _as_it_is(item: Made) -> Made:
-    """Give an item unchanged: batches are made by `_BatchMaker`."""
-    return item
-
-
-def _start_worker(_worker: int) -> None:
-    """Keep a worker to one thread, and leave Ctrl-C to the main process."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

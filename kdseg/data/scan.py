@@ -9,8 +9,8 @@ from attrs import evolve, frozen
 
 from kdseg.components import ClassShares
 from kdseg.data.labelled import labelled
-from kdseg.data.loader import read_in_workers
 from kdseg.data.samples import IGNORE_INDEX, Samples
+from kdseg.data.workers import read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:

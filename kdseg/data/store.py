@@ -11,8 +11,8 @@ import numpy as np
 from attrs import field, frozen
 
 from kdseg.data.labelled import labelled
-from kdseg.data.loader import read_in_workers
 from kdseg.data.samples import Sample, Samples
+from kdseg.data.workers import read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:

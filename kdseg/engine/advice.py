@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdseg.engine.launch import asks_for_fsdp
 from kdseg.engine.memory import available_memory
 from kdseg.recipe.schema import Learner
 
@@ -27,6 +28,12 @@ def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator
     """
     recipe = plan.recipe
     yield from _about_learning(recipe)
+    if asks_for_fsdp():
+        yield (
+            "accelerate: FSDP2 is experimental: it has run in two processes on a CPU, never yet on GPUs. Plain data "
+            "parallelism (--multi_gpu) is enough where learners fit on one GPU: 70 million weights, with gradients and "
+            "Adam's state, take 1.1 GB"
+        )
     if recipe.train.micro_batches * world > 1:
         share = recipe.train.batch_size // (recipe.train.micro_batches * world)
         for name, term in recipe.terms.items():

@@ -6,22 +6,20 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from attrs import define, field, frozen
 
 from kdseg.by_name import OptionError
-from kdseg.components import ClassShares
+from kdseg.components import ClassShares, MetricContext
 from kdseg.data.augment import Augmentation
-from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
-from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.check_parts import IMAGES_READ, check_samples, try_forward
 from kdseg.engine.evaluate import split_context
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
-from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer
+from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
 from kdseg.engine.whole_image import WholeImage
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
     from kdseg.recipe.load import LoadedRecipe
-
-IMAGES_READ = 8
-"""How many images of a split are read, at most, to see whether they fit the networks and each other."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -79,6 +74,9 @@ class _Check:
         with self.placed("data.dataset"):
             classes = recipe.data.dataset.class_table()
         self.end_of_phase()
+        with self.placed("evaluate.metrics"):
+            for metric in recipe.evaluate.metrics:
+                metric.build(MetricContext(classes=classes))
         participants = self.build_phase(len(classes))
         augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
         train, val = self.open_splits(len(classes))
@@ -134,7 +132,7 @@ class _Check:
                 samples = dataset.build(split_context(self.loaded.recipe, split))
                 for defect in getattr(samples, "defects", ()):
                     self.problem(key, str(defect))
-                _check_samples(samples, split, num_classes)
+                check_samples(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
             with self.placed("train.batch_size"):
@@ -177,8 +175,11 @@ class _Check:
         self.check_plan(plan)
         batch = recipe.train.batch_size // (self.world * recipe.train.micro_batches)
         for name, participant in participants.items():
+            if isinstance(participant.spec, Learner) and plan.learner_steps[name]:
+                with self.placed(f"models.{name}.schedule"):
+                    try_schedule(participant.spec.schedule, participant.spec.optimizer, plan.learner_steps[name])
             with self.placed(f"models.{name}.backbone"):
-                _try_forward(participant, batch, size, num_classes)
+                try_forward(participant, batch, size, num_classes)
         self.end_of_phase()
         taps = {}
         for name, spec in recipe.terms.items():
@@ -207,7 +208,7 @@ class _Check:
             self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
         steps = f"in the run's {plan.total_steps} steps" if plan.total_steps > 1 else "in the run's only step"
         for turn in plan.idle_turns:
-            if any(plan.turn(step) == turn for step in range(plan.total_steps)):
+            if plan.comes(turn):
                 message = f"no term counts in turn {turn!r} {steps}: give it a term, or take it out"
             else:
                 message = f"turn {turn!r} never comes {steps}: make the run longer, or take it out"
@@ -268,21 +269,6 @@ class _Check:
             raise ProblemsError(self.problems)
 
 
-def _check_samples(samples: Samples, split: str, num_classes: int) -> None:
-    """Refuse a split without samples, or one whose first samples no network could learn from."""
-    if not len(samples):
-        raise KdsegError(f"the {split} split has no images")
-    for index in range(min(len(samples), IMAGES_READ)):
-        sample = labelled(samples[index])
-        refuse_small(sample.image, f"{split} image {sample.id}")
-        labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
-        if labels:
-            raise KdsegError(
-                f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
-                f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
-            )
-
-
 def _has_batch_norm(participants: Iterable[Participant]) -> bool:
     kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
     learners = [one.module for one in participants if isinstance(one.spec, Learner)]
@@ -291,21 +277,3 @@ def _has_batch_norm(participants: Iterable[Participant]) -> bool:
 
 def _count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:
-    """Run a batch through on the meta device, in the mode that training needs."""
-    learns = isinstance(participant.spec, Learner)
-    participant.set_training(learns)
-    try:
-        logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
-    except Exception as error:
-        raise KdsegError(
-            f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "
-            "fewer down-samplings may mend it"
-        ) from error
-    if logits.shape != (batch, num_classes, *size):
-        raise KdsegError(
-            f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
-            f"{(batch, num_classes, *size)} is right"
-        )

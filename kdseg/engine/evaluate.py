@@ -69,7 +69,14 @@ def evaluate(
     measures = {name: {metric.name: metric.build(context) for metric in metrics} for name in participants}
     for participant in participants.values():
         participant.set_training(False)
-    loader = eval_batches(samples, batch_size=batch_size, rank=processes.rank, world=processes.world, workers=workers)
+    loader = eval_batches(
+        samples,
+        batch_size=batch_size,
+        rank=processes.rank,
+        world=processes.world,
+        num_classes=size,
+        workers=workers,
+    )
     for batch in loader:
         images = normalise(batch.images.to(processes.device, non_blocking=True))
         target = batch.masks.to(processes.device, non_blocking=True)

@@ -10,9 +10,10 @@ from kdseg.components import KINDS, Metric
 from kdseg.engine.build import build_participants
 from kdseg.engine.evaluate import evaluate, split_context
 from kdseg.engine.images import Normalise
-from kdseg.engine.models import load_weights, model_folder
+from kdseg.engine.models import model_folder
 from kdseg.engine.processes import Processes
 from kdseg.engine.run_folder import RECIPE, find_run
+from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.weights import weighted_models, weights_file
 from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError, did_you_mean

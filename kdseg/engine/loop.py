@@ -33,6 +33,7 @@ def train(run: Run, signals: StopSignals) -> None:
         if isinstance(participant.spec, Frozen)
     }
     last_step = run.total_steps if run.stop_reason is None else run.step  # a resumed run may have been over
+    signals.ending = "this step"
     run.emit("on_run_start")
     steps = train_steps(
         run.checked.train,
@@ -44,11 +45,13 @@ def train(run: Run, signals: StopSignals) -> None:
         world=run.processes.world,
         first_step=run.step,
         last_step=last_step,
+        num_classes=len(run.classes),
         workers=recipe.train.workers,
     )
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
     began = time.perf_counter()
     for micro_batches in steps:
+        signals.ending = "this step"
         if run.step % run.plan.steps_per_epoch == 0:
             run.emit("on_epoch_start")
         run.batch = micro_batches[-1]
@@ -58,13 +61,15 @@ def train(run: Run, signals: StopSignals) -> None:
         run.note(report, now - began)
         began = now
         run.emit("on_step_end")
+        evaluated = _evaluate_where_due(run, signals)
         interrupted = signals.received(run.processes)
-        evaluated = _after_step(run, interrupted=interrupted is not None)
+        _save_where_due(run, interrupted=interrupted is not None)
         if interrupted is not None:
             raise SystemExit(128 + interrupted)
         if run.stop_reason is not None:
             if not evaluated:  # it was stopped by what its checkpoint told
-                _after_step(run, interrupted=False)
+                _evaluate_where_due(run, signals)
+                _save_where_due(run, interrupted=False)
             log.info("stopped at step %d: %s", run.step, run.stop_reason)
             break
     for name, digest in frozen.items():
@@ -73,17 +78,20 @@ def train(run: Run, signals: StopSignals) -> None:
     run.emit("on_run_end")
 
 
-def _after_step(run: Run, *, interrupted: bool) -> bool:
-    """Evaluate and save where that is due, and tell whether there was an evaluation."""
-    recipe = run.recipe
-    evaluating = run.due(recipe.evaluate.every, recipe.evaluate.unit)
-    saving = run.due(recipe.checkpoint.every, recipe.checkpoint.unit) or interrupted
-    if evaluating or saving:
-        run.read_values()
-    if evaluating:
-        run.evaluate()
-        run.emit("on_evaluation_end")
-    if saving or run.stop_reason is not None:
+def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:
+    """Evaluate where that is due, and tell whether it was."""
+    if not run.due(run.recipe.evaluate.every, run.recipe.evaluate.unit):
+        return False
+    run.refuse_lost_values()
+    signals.ending = "this evaluation"
+    run.evaluate()
+    run.emit("on_evaluation_end")
+    return True
+
+
+def _save_where_due(run: Run, *, interrupted: bool) -> None:
+    due = run.due(run.recipe.checkpoint.every, run.recipe.checkpoint.unit)  # always once the run is to stop
+    if due or interrupted:
+        run.refuse_lost_values()
         run.checkpoint()
         run.emit("on_checkpoint")
-    return evaluating

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from kdseg.components import KINDS, Backbone, BackboneContext
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.files import write_json, write_whole
 from kdseg.engine.images import channel_constants, unit_images
 from kdseg.engine.run_folder import find_run
+from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.whole_image import AT_ONCE, WholeImage
-from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 CARD = "model.json"
 MODELS = "models"
+_LONGEST = 300
+"""Characters of a component's qualified name."""
 
 
 class SegmentationModel(nn.Module):
@@ -74,16 +76,25 @@ class SegmentationModel(nn.Module):
         return classes
 
 
-def load(path: str | Path, model: str | None = None, which: Literal["best", "last"] = "best") -> SegmentationModel:
+def load(
+    path: str | Path,
+    model: str | None = None,
+    which: Literal["best", "last"] = "best",
+    *,
+    trust_code: bool = False,
+) -> SegmentationModel:
     """Load a learner that a run trained.
 
     Args:
         path: a run's folder; or a copy of its ``models/NAME`` folder, which is all that a learner needs.
         model: which learner of the run; left out, the one named ``student``, or the only one.
         which: its weights at the best evaluation, or at the end.
+        trust_code: a network that came from a plugin file takes that file with it; it is Python code, which runs only
+            where this says so.
 
     Raises:
-        KdsegError: where there is no such model, its plugin is missing, or its files are damaged.
+        KdsegError: where there is no such model, its plugin is missing, its code is not trusted, or its files are
+            damaged.
     """
     folder = Path(path)
     if not (folder / CARD).exists():
@@ -91,44 +102,12 @@ def load(path: str | Path, model: str | None = None, which: Literal["best", "las
     elif model is not None:
         raise KdsegError(f"{display_path(folder)}: is one model's folder, in which no model can be named ({model!r})")
     card = read_card(folder)
-    network = _backbone(card, sorted(folder.glob("*.py"))).build(
+    network = _backbone(folder, card, trust_code=trust_code).build(
         BackboneContext(in_channels=3, num_classes=len(card["classes"]))
     )
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     return SegmentationModel(network, card).eval()
-
-
-def load_weights(network: nn.Module, weights: Path) -> None:
-    """Fill a network from a safetensors file.
-
-    Raises:
-        KdsegError: where the file is missing, damaged, or another network's.
-    """
-    try:
-        network.load_state_dict(load_file(weights))
-    except FileNotFoundError as error:
-        raise KdsegError(f"{display_path(weights)}: no such weights") from error
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise KdsegError(f"{display_path(weights)}: these weights cannot be loaded: {error}") from error
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights and buffers as safetensors, whole or not at all."""
-    write_whole(path, lambda draft: save_file(plain_tensors(network), draft))
-
-
-def plain_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Give a module's weights and buffers as safetensors takes them: on the CPU, contiguous, no two in one memory."""
-    plain: dict[str, Tensor] = {}
-    taken: set[int] = set()
-    for name, value in network.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        if tensor.untyped_storage().data_ptr() in taken:  # tied weights, under two names
-            tensor = tensor.clone()
-        taken.add(tensor.untyped_storage().data_ptr())
-        plain[name] = tensor
-    return plain
 
 
 def card_of(
@@ -168,21 +147,52 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         KdsegError: where it is no model's folder, or the card is damaged.
     """
+    path = folder / CARD
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KdsegError(f"{display_path(folder)}: no model here (no {CARD})") from error
-    except ValueError as error:
-        raise KdsegError(f"{display_path(folder / CARD)}: damaged: {error}") from error
-    if not {"backbone", "options", "classes", "colours", "mean", "std"} <= card.keys():
-        raise KdsegError(f"{display_path(folder / CARD)}: damaged: it lacks what a model needs")
+    except (ValueError, RecursionError) as error:
+        raise KdsegError(f"{display_path(path)}: damaged: {one_line(error)}") from error
+    if not isinstance(card, dict) or not card.keys() >= _CARD.keys():
+        raise KdsegError(f"{display_path(path)}: damaged: it lacks what a model needs")
+    if wrong := [key for key, fits in _CARD.items() if not fits(card[key])]:
+        raise KdsegError(f"{display_path(path)}: damaged: {' and '.join(wrong)} are not what a model needs")
+    if len(card["colours"]) != len(card["classes"]):
+        raise KdsegError(f"{display_path(path)}: damaged: as many colours as classes are needed")
     return card
+
+
+def _numbers(low: float, high: float, count: int) -> Callable[[Any], bool]:
+    """Make what tells a list of so many numbers of a range."""
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(number, int | float) and low <= number <= high for number in value)
+    )
+
+
+_COLOUR = _numbers(0, 255, 3)
+_CARD: Mapping[str, Callable[[Any], bool]] = {
+    "backbone": lambda value: isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST,
+    "options": lambda value: isinstance(value, dict),
+    "classes": lambda value: (
+        isinstance(value, list) and 0 < len(value) < IGNORE_INDEX and all(isinstance(name, str) for name in value)
+    ),
+    "colours": lambda value: (
+        isinstance(value, list)
+        and all(_COLOUR(colour) and all(isinstance(part, int) for part in colour) for colour in value)
+    ),
+    "mean": _numbers(0, 1, 3),
+    "std": _numbers(0.001, 1, 3),
+}
+"""What a card must hold, by key."""
 
 
 def _version_of(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError):  # ValueError: it is no name at all
         return None
 
 
@@ -206,17 +216,32 @@ def model_folder(run: Path, model: str | None) -> Path:
     return run / MODELS / model
 
 
-def _backbone(card: Mapping[str, Any], plugin_files: Sequence[Path]) -> Backbone:
+def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Backbone:
+    """Make the component that a model folder's card says.
+
+    Raises:
+        KdsegError: it is not here, is code that is not trusted, or its options do not fit; the text names the card and
+            what the model was made with.
+    """
     distribution = card["backbone"].split("/")[0]
+    code = folder / f"{distribution}.py"
+    has_code = _version_of(distribution) is None and code.is_file()
+    if has_code and not trust_code:
+        raise KdsegError(
+            f"{display_path(code)}: the network is built by this Python file, which would run with all that you may "
+            "do; read it, then say trust_code=True to kdseg.load, or --trust-code to kdseg predict"
+        )
     try:
-        document = {"use": card["backbone"], **card["options"]}
-        component = component_from_plain(document, KINDS["backbone"], load_plugins(plugin_files).registry)
+        document = {**card["options"], "use": card["backbone"]}
+        registry = load_plugins([code] if has_code else []).registry
+        component = component_from_plain(document, KINDS["backbone"], registry)
     except KdsegError as error:
         version = card.get("plugin_version")
-        if version is None:
+        if not isinstance(version, str) or not version.isprintable():
             mend = f"the file {distribution}.py; copy it beside {CARD}"
         else:
+            version = version[:_LONGEST]
             mend = f"{distribution} {version}: pip install '{distribution}=={version}'"
-        raise KdsegError(f"{error}\nThe model was made with {mend}") from error
+        raise KdsegError(f"{display_path(folder / CARD)}: {error}\nThe model was made with {mend}") from error
     assert isinstance(component, Backbone)
     return component

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import lr_scheduler
 
-from kdseg.by_name import construct, lookup
+from kdseg.by_name import OptionError, construct, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,13 @@ _REFUSED_SCHEDULES = {
     "SequentialLR": "it takes other schedules, which a recipe cannot hold",
     "ChainedScheduler": "it takes other schedules, which a recipe cannot hold",
 }
+_TRIAL_STEPS = 100
+_TRIAL_WEIGHT = 0.1
+_FARTHEST = 1e5
+"""How far a weight may go in them: with a learning rate of 10 and a momentum of 0.9 it goes 10,000."""
+_TRIAL_TICKS = 10_000
+_LARGEST_RATE = 1e4
+_IDLE = 1e-6
 _LENGTHS = ("total_steps", "total_iters", "T_max")
 """What torch's schedules call their length: filled in with the learner's own steps unless the recipe states it."""
 
@@ -49,17 +57,34 @@ def build_optimizer(spec: ByName, parameters: Iterable[nn.Parameter] | list[dict
 
 
 def try_optimizer(spec: ByName) -> None:
-    """Take a step on a convolution's weight, as some options fail at the first step alone.
+    """Take steps down a slope, as some options fail at a step alone, and others make no step lead down.
 
     Raises:
-        OptionError: for a name or an option that does not fit.
-        Exception: whatever the step raises.
+        OptionError: for a name or an option that does not fit, or options that cannot train anything.
+        Exception: whatever a step raises.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"  # some options work on one of them alone
-    weight = torch.nn.Parameter(torch.zeros(2, 1, 3, 3, device=device))
+    weight = torch.nn.Parameter(torch.full((2, 1, 3, 3), _TRIAL_WEIGHT, device=device))
     optimizer = build_optimizer(spec, [weight])
-    weight.grad = torch.ones_like(weight)
-    optimizer.step()
+    if not 0 <= optimizer.defaults.get("momentum", 0) < 1:
+        raise OptionError([("momentum", f"must be from 0 to below 1; found {optimizer.defaults['momentum']}")])
+    slope = torch.ones_like(weight)
+    slope[0] = 0  # a dead channel: some options divide 0 by 0 there
+    gone = []
+    for _ in range(_TRIAL_STEPS):
+        weight.grad = slope.clone()
+        optimizer.step()
+        gone.append((weight[1] - weight[0]).mean().item())
+    idle = weight[0].mean().item()
+    after = f"after {_TRIAL_STEPS} steps down a slope"
+    if not math.isfinite(gone[-1]) or abs(gone[-1]) > _FARTHEST:
+        raise OptionError([("", f"these options drive weights to infinity: {after}, to {gone[-1]:g}")])
+    if not gone[-1] < gone[len(gone) // 2] < 0 and spec.options.get("lr") != 0:  # 0 says that nothing shall move
+        raise OptionError([("", f"these options train nothing: {after} a weight is no lower, or has stopped to fall")])
+    if not abs(idle) > _TRIAL_WEIGHT / 1000:
+        raise OptionError(
+            [("", f"these options let weights decay to nothing: {after} {idle:g} is left of {_TRIAL_WEIGHT}")]
+        )
 
 
 def build_schedule(spec: ByName, optimizer: Optimizer, steps: int) -> LRScheduler:
@@ -74,9 +99,41 @@ def build_schedule(spec: ByName, optimizer: Optimizer, steps: int) -> LRSchedule
     cls = lookup(lr_scheduler, spec.use, lr_scheduler.LRScheduler, _REFUSED_SCHEDULES, extra=tuple(_OURS))
     taken = inspect.signature(cls).parameters
     options: Mapping[str, Any] = spec.options
+    if short := [
+        (name, f"must be 1 or more; found {options[name]}")
+        for name in (*_LENGTHS, "step_size")
+        if options.get(name, 1) < 1
+    ]:
+        raise OptionError(short)
     if "epochs" not in options and "milestones" not in options:
         options = {name: max(steps, 1) for name in _LENGTHS if name in taken} | dict(options)
     return construct(cls, options, optimizer)
+
+
+def try_schedule(spec: ByName, optimizer: ByName, steps: int) -> None:
+    """Let a schedule tick as often as its learner will, up to some thousand times, and look at its rates.
+
+    Raises:
+        kdseg.by_name.OptionError: it ends too early, or its rates cannot train.
+        Exception: whatever a tick raises.
+    """
+    made = build_optimizer(optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = build_schedule(spec, made, steps)
+    length = getattr(schedule, "total_steps", steps)
+    if length < steps:
+        raise OptionError([("", f"is {length} steps long, and its learner takes {steps}; leave the length out")])
+    rates = []
+    for _ in range(min(steps, _TRIAL_TICKS)):
+        rates.append(float(made.param_groups[0]["lr"]))
+        made.step()  # without gradients it does nothing, but torch warns of ticks without steps
+        schedule.step()
+    if wrong := [rate for rate in rates if not 0 <= rate <= _LARGEST_RATE]:
+        raise OptionError([("", f"gives the learning rate {wrong[0]:g}; from 0 to {_LARGEST_RATE:g} they can train")])
+    idle = sum(rate <= max(rates) * _IDLE for rate in rates)
+    if max(rates) and idle * 2 > len(rates):
+        raise OptionError(
+            [("", f"leaves the learning rate below {_IDLE:g} of its largest at {idle} of {len(rates)} steps")]
+        )
 
 
 def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: float = 0.0) -> LRScheduler:

@@ -10,6 +10,7 @@ import torch
 from attrs import define, field
 from torch import nn
 
+from kdseg.engine.sharding import clip_gradients, local, whole
 from kdseg.losses import Prediction
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from kdseg.components import Backbone
+    from kdseg.engine.processes import Processes
     from kdseg.recipe.schema import Frozen, Learner, Shadow
 
 
@@ -43,6 +45,11 @@ class Participant:
         self.taps = frozenset(taps)
         for tap in self.taps:
             resolve_tap(self.backbone, self.module, tap).register_forward_hook(self._capture(tap))
+
+    def stages(self) -> set[nn.Module]:
+        """Give the stages of the network, and whatever else some term taps."""
+        tapped = {resolve_tap(self.backbone, self.module, tap) for tap in self.taps}
+        return {*self.backbone.taps(self.module).values(), *tapped}
 
     def _capture(self, tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -104,11 +111,18 @@ class LearnerState:
         """The rate of the next step, of the network's own weights."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def is_lost(self, processes: Processes) -> bool:
+        """Whether some weight is no longer finite, on any process."""
+        sums = torch.stack([local(parameter.detach()).sum(dtype=torch.float32) for parameter in self.parameters])
+        if processes.sharded:  # each process holds its own part of a weight
+            processes.sum_([sums])
+        return not sums.isfinite().all()  # one such number spoils its sum
+
     def step(self) -> None:
         """Clip, step, tick. Gradients are the global batch's by now."""
         self.scaler.unscale_(self.optimizer)
         if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+            clip_gradients(self.parameters, self.clip)
         scale = self.scaler.get_scale() if self.scaler.is_enabled() else 0.0
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -139,7 +153,7 @@ class ShadowState:
         keep = min(self.decay, (1 + n) / (10 + n))
         mine, theirs = self.participant.module, self.of.participant.module
         for mean, parameter in zip(mine.parameters(), theirs.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - keep)
+            mean.lerp_(whole(parameter), 1 - keep)
         for average, buffer in zip(mine.buffers(), theirs.buffers(), strict=True):
             if self.average_buffers and average.is_floating_point():
                 average.lerp_(buffer, 1 - keep)

@@ -89,19 +89,3 @@ def write_image(path: Path, image: Image) -> None:
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise KdsegError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def read_image(path: Path) -> Image:
-    """Read a picture as RGB, uint8 H×W×3.
-
-    Raises:
-        KdsegError: where it is missing or no picture.
-    """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise KdsegError(f"{path}: cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise KdsegError(f"{path}: not an image that OpenCV can decode")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

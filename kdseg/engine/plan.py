@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kdseg.recipe.curves import Points
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kdseg.recipe.schema import Recipe, Term
 
 
@@ -95,14 +101,52 @@ class Plan:
         learners: Counter[str] = Counter()
         terms: Counter[str] = Counter()
         turns: Counter[str] = Counter()
-        for step in range(self.total_steps):
-            active = self.active(step)
-            terms.update(term.name for term in active)
-            learners.update({term.learner for term in active})
-            turn = self.turn(step)
-            if turn is not None and active:
-                turns[turn] += 1
+        for first, end in pairwise(self._bounds()):  # the same terms have a weight at all of these steps
+            for turn, steps, step in self._slots(first, end):
+                active = self.active(step)
+                terms.update({term.name: steps for term in active})
+                learners.update({term.learner: steps for term in active})
+                if turn is not None and active:
+                    turns[turn] += steps
         return learners, terms, turns
+
+    def comes(self, turn: str) -> bool:
+        """Whether a turn of the order comes in this run."""
+        return any(turn == name for name, _, _ in self._slots(0, self.total_steps))
+
+    def _slots(self, first: int, end: int) -> Iterator[tuple[str | None, int, int]]:
+        """Give, for each slot of the order that comes in steps `first` to `end`: its turn, how many, the first."""
+        turns = self.recipe.turns
+        if turns is None:
+            yield None, end - first, first
+            return
+        length = 1 if turns.unit == "step" else self.steps_per_epoch
+        period = length * len(turns.order)
+        for slot, turn in enumerate(turns.order):
+            start = slot * length
+            before, until = (
+                step // period * length + min(max(step % period - start, 0), length) for step in (first, end)
+            )
+            if until > before:
+                inside = start <= first % period < start + length
+                yield turn, until - before, first if inside else first + (start - first) % period
+
+    def _bounds(self) -> list[int]:
+        """Give steps, 0 and the end among them, from each of which to the next each weight is either 0 or is not.
+
+        A weight is monotone between its points, so it becomes 0, or leaves 0, once between them at most.
+        """
+        total = self.total_steps
+        bounds = {0, total}
+        for term in self.recipe.terms.values():
+            points = term.weight.at if isinstance(term.weight, Points) else (0.0, 1.0)
+            near = (int(share * total) + offset for share in points for offset in (-1, 0, 1, 2))
+            steps = sorted({0, total - 1, *(step for step in near if 0 <= step < total)})
+            for low, high in pairwise(steps):
+                if (becomes := _weighs(term, high, total)) != _weighs(term, low, total):
+                    between = range(low, high + 1)
+                    bounds.add(between[bisect_left(between, True, key=lambda at: _weighs(term, at, total) is becomes)])  # noqa: FBT003 (asked at once; what is looked for)
+        return sorted(bounds)
 
     def _steps_until(self, learner: str, wanted: int) -> int:
         """Steps until a learner's turn has come so often. Curves that touch 0 are not foreseen; the check tells."""
@@ -127,3 +171,7 @@ class Plan:
 
 def _in_turn(term: Term, turn: str | None) -> bool:
     return not term.turn or turn in term.turn
+
+
+def _weighs(term: Term, step: int, total: int) -> bool:
+    return term.weight_at(step / total) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -10,6 +12,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, broadcast_object_list
 from attrs import define
 
+from kdseg.engine.launch import asks_for_fsdp, refuse_other_engines
+from kdseg.engine.sharding import is_sharded, refuse_unfit_for_sharding
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ T = TypeVar("T")
 BUCKET_ELEMENTS = 1 << 24
 """Numbers sent at once: large enough to fill the wire, small enough that the copy costs no memory to speak of."""
 
-_SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
+_SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP}
 
 
 @define(eq=False)
@@ -39,17 +43,29 @@ class Processes:
         Raises:
             KdsegError: for a precision that the device lacks, and for launchers that cannot serve several learners.
         """
-        AcceleratorState._reset_state()  # noqa: SLF001 (a run before this one, of a teacher, may have had another precision)
+        refuse_other_engines()
+        # A run before this one, of a teacher, may have had another precision; and FSDP is not set up twice.
+        AcceleratorState._reset_state(reset_partial_state=asks_for_fsdp())  # noqa: SLF001
         try:
             accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
         except ValueError as error:
             raise KdsegError(f"train.precision: {precision!r} cannot run here: {error}") from error
+        except torch.distributed.DistNetworkError as error:
+            raise KdsegError(f"the processes of this run do not meet: {error}; one that ended tells why") from error
         if precision == "fp16" and accelerator.device.type == "cpu":
             raise KdsegError("train.precision: 'fp16' needs a GPU; 'bf16' runs on CPUs too")
+        if asks_for_fsdp():
+            refuse_unfit_for_sharding(accelerator, precision)
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
                 "plain data parallelism: run `accelerate config`, or launch with --multi_gpu or --cpu"
+            )
+        started = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+        if started != accelerator.num_processes:
+            raise KdsegError(
+                f"{started} processes were started, but each would train alone: Accelerate joins them on GPUs, and on "
+                "CPUs only where ACCELERATE_USE_CPU=1 is set"
             )
         return cls(accelerator)
 
@@ -74,6 +90,11 @@ class Processes:
         """Whether this process is the one that writes."""
         return bool(self.accelerator.is_main_process)
 
+    @property
+    def sharded(self) -> bool:
+        """Whether learners lie in parts over the processes."""
+        return bool(self.accelerator.distributed_type == DistributedType.FSDP)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the forward in the recipe's precision."""
         context: AbstractContextManager[Any] = self.accelerator.autocast()
@@ -81,12 +102,14 @@ class Processes:
 
     def wait(self) -> None:
         """Wait until every process is here."""
-        self.accelerator.wait_for_everyone()
+        with _all_alive():
+            self.accelerator.wait_for_everyone()
 
     def agree(self, value: T) -> T:
         """Give the main process's value to all."""
         values = [value]
-        broadcast_object_list(values)
+        with _all_alive():
+            broadcast_object_list(values)
         return values[0]
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
@@ -95,7 +118,8 @@ class Processes:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket]).to(self.device)
-            total = self.accelerator.reduce(flat, reduction="sum")
+            with _all_alive():
+                total = self.accelerator.reduce(flat, reduction="sum")
             for tensor, part in zip(bucket, total.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
@@ -113,6 +137,7 @@ class Processes:
         """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""
         if self.world == 1:
             return
+        parameters = [parameter for parameter in parameters if not is_sharded(parameter)]  # FSDP2 has summed theirs
         present = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).int()
         self.sum_([present])
         gradients = []
@@ -122,6 +147,24 @@ class Processes:
             if parameter.grad is not None:
                 gradients.append(parameter.grad)
         self.sum_(gradients)
+
+
+@contextmanager
+def _all_alive() -> Iterator[None]:
+    """Tell why processes cannot meet: one of them is gone.
+
+    Raises:
+        KdsegError: in place of what the library that joins them raises.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # of gloo; of NCCL a class below it
+        raise KdsegError(
+            "another process of this run has ended, and this one cannot go on alone; what that one printed last, or "
+            "the kernel's log where it was killed, tells why. The run keeps all up to its last checkpoint"
+        ) from error
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

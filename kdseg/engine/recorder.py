@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from kdseg.engine.files import json_text
+from kdseg.engine.files import Lines, json_text
+from kdseg.errors import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from typing import TextIO
 
     from kdseg.recipe.schema import Wandb
 
@@ -28,35 +28,39 @@ class Recorder:
 
     path: Path | None
     tracker: WandbTracker | None = None
-    _file: TextIO | None = field(default=None, init=False)
+    _lines: Lines | None = field(init=False)
+
+    @_lines.default
+    def _open(self) -> Lines | None:
+        return None if self.path is None else Lines(self.path)
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Add one line: `kind` says what of ("step", "evaluation"), `step` after how many optimizer steps."""
-        if self.path is None:
+        if self._lines is None:
             return
-        if self._file is None:
-            self._file = self.path.open("a", encoding="utf-8")
-        self._file.write(json_text({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
+        self._lines.add(json_text({"kind": kind, "step": step, **values}))
         if self.tracker is not None:
             self.tracker.log(step, values)
 
     def position(self) -> int:
         """Bring what is written to the disk, and give how many bytes it is: what a checkpoint notes."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-        return self.path.stat().st_size if self.path is not None and self.path.exists() else 0
+        return 0 if self._lines is None else self._lines.to_disk()
 
     def rewind(self, position: int) -> None:
         """Drop all after `position`: a resumed run writes it again."""
-        if self.path is not None and self.path.exists():
+        if self.path is None:
+            return
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < position:
+            log.warning("%s: has lost lines: %d bytes are left of %d", display_path(self.path), size, position)
+            position = self.path.read_bytes().rfind(b"\n") + 1 if size else 0
+        if size:
             os.truncate(self.path, position)
 
     def close(self) -> None:
         """Finish the file and the tracker."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._lines is not None:
+            self._lines.close()
         if self.tracker is not None:
             self.tracker.finish()
 
@@ -85,6 +89,8 @@ class WandbTracker:
                 id=f"{run.parent.name}-{run.name}",
                 resume="allow",
                 mode=mode,
+                # Else it collects the program's arguments and the repository's remote: either may hold a token.
+                settings={"x_disable_meta": True, "disable_git": True, "disable_code": True},
             )
             tracker.start()
             tracker.store_init_configuration(config)

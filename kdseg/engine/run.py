@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +18,10 @@ from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
 from kdseg.engine.checkpoint import prune_checkpoints, read_checkpoint, whole_checkpoints
-from kdseg.engine.files import write_json
+from kdseg.engine.files import disk_told, write_json
 from kdseg.engine.images import Normalise
 from kdseg.engine.loop import train
-from kdseg.engine.models import card_of, load_weights
+from kdseg.engine.models import card_of
 from kdseg.engine.processes import Processes
 from kdseg.engine.recorder import Recorder, WandbTracker
 from kdseg.engine.run_folder import (
@@ -35,11 +35,14 @@ from kdseg.engine.run_folder import (
     runs_of,
     write_environment,
 )
+from kdseg.engine.run_log import log_file
 from kdseg.engine.run_state import CHECKPOINTS, Run
 from kdseg.engine.scans import refuse_defects, scan_training
+from kdseg.engine.sharding import Sharded
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
 from kdseg.engine.stores import raw_samples
+from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
@@ -48,7 +51,7 @@ from kdseg.recipe.schema import Frozen
 from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from kdseg.components import ClassShares
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from kdseg.recipe.load import LoadedRecipe
 
 COMPARED_IMAGES = 4
+LOG = "log.txt"
 log = logging.getLogger("kdseg")
 
 
@@ -119,15 +123,18 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
 
 def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:
     folder = make_run_folder(asked)
-    recipe = evolve(settled.recipe, plugins=copy_plugin_files(settled.recipe.plugins, folder))
-    save_recipe(recipe, settled.plugins.registry, folder / RECIPE)
-    write_environment(folder, asked, hardware(processes))
+    with disk_told(folder, "no run began"):
+        recipe = evolve(settled.recipe, plugins=copy_plugin_files(settled.recipe.plugins, folder))
+        save_recipe(recipe, settled.plugins.registry, folder / RECIPE)
+        write_environment(folder, asked, hardware(processes))
     return folder
 
 
 def _train_in(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Finished:
     began = time.monotonic()
-    with _log_file(folder, processes), StopSignals.caught() as signals:
+    way_on = f"when that is mended, go on from the last checkpoint: kdseg resume {display_path(folder)}"
+    logged = log_file(folder / LOG) if processes.is_main else nullcontext()
+    with disk_told(folder, way_on), logged, StopSignals.caught() as signals:
         if processes.is_main:
             for warning in checked.warnings:
                 log.warning("%s", warning)
@@ -137,12 +144,12 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
         _take_up(run)
         try:
             train(run, signals)
+            return _conclude(run, time.monotonic() - began)
         except BaseException as error:
-            run.emit("on_exception", error)
+            run.tell_exception(error)
             raise
         finally:
             run.recorder.close()
-        return _conclude(run, time.monotonic() - began)
 
 
 def _assemble(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Run:
@@ -175,6 +182,8 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         if isinstance(recipe.models[name], Frozen):
             participants[name].module.requires_grad_(requires_grad=False).eval()
         if recipe.train.compile:
+            if processes.sharded:
+                raise KdsegError("train.compile: cannot run with FSDP2; set it to false, or launch without FSDP")
             participants[name].module.compile()
     learners = build_learners(checked.plan, participants, terms, recipe.train.precision)
     stepper = Stepper(
@@ -187,6 +196,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         seed=recipe.seed,
         normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
     )
+    sharded = [Sharded.of(learner, processes.accelerator) for learner in learners.values()] if processes.sharded else []
     cards = {
         name: card_of(
             plain_component(participant.backbone, registry), checked.classes, recipe.data.mean, recipe.data.std
@@ -207,6 +217,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         hooks=hooks,
         watchers=[console()] if console is not None and processes.is_main else [],
         cards=cards,
+        sharded=sharded,
     )
 
 
@@ -273,19 +284,3 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """Give a finished run's summary."""
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     return summary
-
-
-@contextmanager
-def _log_file(folder: Path, processes: Processes) -> Iterator[None]:
-    """Write what is logged to the run's log.txt too."""
-    if not processes.is_main:
-        yield
-        return
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()

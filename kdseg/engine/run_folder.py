@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
+import re
 import shutil
 import subprocess
-import sys
 from datetime import datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
+_NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 
 
 def make_run_folder(loaded: LoadedRecipe) -> Path:
@@ -37,26 +37,42 @@ def make_run_folder(loaded: LoadedRecipe) -> Path:
         KdsegError: where it cannot be made.
     """
     home = loaded.recipe.output.folder / loaded.recipe.name
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     try:
         home.mkdir(parents=True, exist_ok=True)
-        number = 1
         while True:
-            folder = home / (stamp if number == 1 else f"{stamp}-{number}")
+            folder = home / _next_name(home)
             try:
                 folder.mkdir()
                 break
-            except FileExistsError:  # another run began in the same second
-                number += 1
+            except FileExistsError:  # another run began at this moment
+                continue
         _point_latest(home, folder)
     except OSError as error:
         raise KdsegError(f"output.folder: cannot make a run's folder in {home}: {error.strerror}") from error
     return folder.resolve()
 
 
+def _next_name(home: Path) -> str:
+    """Give a name after all that are there: the local time or, where the clock jumped back, the newest once more."""
+    now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    after = [(stamp, number + 1) for stamp, number in map(_age, _newest_first(home))]
+    stamp, number = max([(now, 1), *after])
+    return stamp if number == 1 else f"{stamp}-{number:02d}"
+
+
+def _newest_first(home: Path) -> list[Path]:
+    """Give what is named like a run."""
+    return sorted((path for path in home.glob("[0-9]*") if _NAME.fullmatch(path.name)), key=_age, reverse=True)
+
+
+def _age(run: Path) -> tuple[str, int]:
+    """Give its stamp and its number among those of the stamp: as text, ``-10`` would come before ``-2``."""
+    day, time, *number = run.name.split("-")
+    return f"{day}-{time}", int(number[0]) if number else 1
+
+
 def _point_latest(home: Path, folder: Path) -> None:
-    draft = home / f".latest.{os.getpid()}"
-    draft.unlink(missing_ok=True)
+    draft = home / f".latest.{folder.name}"
     draft.symlink_to(folder.name)
     draft.replace(home / "latest")
 
@@ -81,12 +97,12 @@ def recipe_digest(loaded: LoadedRecipe) -> str:
 def runs_of(loaded: LoadedRecipe) -> Iterator[Path]:
     """Give the runs of this very recipe, newest first."""
     home, digest = loaded.recipe.output.folder / loaded.recipe.name, recipe_digest(loaded)
-    for folder in sorted(home.glob("[0-9]*"), reverse=True):
+    for folder in _newest_first(home):
         try:
             environment = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue  # killed while it was made: nothing in it to go on with
-        if environment.get("recipe_digest") == digest:
+        if isinstance(environment, dict) and environment.get("recipe_digest") == digest:
             yield folder.resolve()
 
 
@@ -96,12 +112,12 @@ def is_finished(folder: Path) -> bool:
 
 
 def find_run(path: Path) -> Path:
-    """Give the folder of a run named by a person: the folder itself, or one above with its ``latest`` run.
+    """Give the folder of a run named by a person: the folder itself, or one above with its newest run.
 
     Raises:
         KdsegError: where it is no run.
     """
-    for folder in (path, path / "latest"):
+    for folder in (path, *_newest_first(path)):
         if (folder / RECIPE).exists():
             return folder.resolve()
     raise KdsegError(
@@ -119,7 +135,6 @@ def write_environment(folder: Path, loaded: LoadedRecipe, hardware: dict[str, An
             "recipe_digest": recipe_digest(loaded),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "command": sys.argv,
             "packages": {name: _version(name) for name in ("kdseg", "torch", "accelerate", "albumentations", "numpy")},
             "plugins": _plugins(loaded.plugins),
             "plugin_files": {file.name: sha256(file) for file in loaded.recipe.plugins},
@@ -146,7 +161,18 @@ def _version(distribution: str) -> str | None:
 def _git_commit() -> str | None:
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 (git, wherever the user has it)
+            [  # noqa: S607 (git, wherever the user has it)
+                "git",
+                # Else git would run programs that the configuration of the working folder's repository names.
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.hooksPath=/dev/null",
+                "describe",
+                "--always",
+                "--dirty",
+                "--abbrev=40",
+            ],
             capture_output=True,
             text=True,
             timeout=10,

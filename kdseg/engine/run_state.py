@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ from attrs import define, field
 
 from kdseg.engine.checkpoint import Checkpointed, prune_checkpoints, write_checkpoint
 from kdseg.engine.evaluate import evaluate
-from kdseg.engine.models import MODELS, save_weights, write_card
+from kdseg.engine.files import write_whole
+from kdseg.engine.models import MODELS, write_card
 from kdseg.engine.pictures import comparison, write_image
+from kdseg.engine.sharding import with_whole_learners
+from kdseg.engine.step_values import StepValues, diverged
+from kdseg.engine.tensor_files import save_weights
 from kdseg.engine.whole_image import WholeImage
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
 
@@ -32,13 +37,13 @@ if TYPE_CHECKING:
     from kdseg.engine.plan import Plan
     from kdseg.engine.processes import Processes
     from kdseg.engine.recorder import Recorder
+    from kdseg.engine.sharding import Sharded
     from kdseg.engine.step import Stepper, StepReport
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
 
-READ_EVERY = 10
-"""Steps between two reads of values off a GPU: each read makes it wait."""
 CHECKPOINTS = "checkpoints"
+log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
@@ -56,6 +61,8 @@ class Run:
     """What shows progress: no part of the recipe, with no state to keep."""
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
+    sharded: Sequence[Sharded] = ()
+    """The learners that lie in parts over the processes."""
     step: int = 0
     values: dict[str, float] = field(factory=dict)
     scores: dict[str, dict[str, Any]] = field(factory=dict)
@@ -64,7 +71,12 @@ class Run:
     """The step and the metric of each learner's best evaluation."""
     batch: Batch | None = None
     stop_reason: str | None = None
-    _unread: list[tuple[dict[str, Any], StepReport]] = field(factory=list)
+    step_values: StepValues = field(init=False)
+
+    @step_values.default
+    def _step_values(self) -> StepValues:
+        at_once = self.processes.device.type == "cpu"
+        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=at_once)
 
     @property
     def recipe(self) -> Recipe:
@@ -97,14 +109,9 @@ class Run:
         return self.checked.classes
 
     @property
-    def evaluation_batch(self) -> int:
-        """Images at once in an evaluation."""
-        return self.recipe.evaluate.batch_size or self.recipe.train.batch_size
-
-    @property
     def whole_image(self) -> WholeImage:
         """How an image that is judged or shown passes through a network."""
-        return WholeImage.of(self.recipe.evaluate, self.evaluation_batch)
+        return WholeImage.of(self.recipe.evaluate, self.recipe.evaluate.batch_size or self.recipe.train.batch_size)
 
     @property
     def pictures(self) -> Path:
@@ -131,12 +138,14 @@ class Run:
         with self.processes.autocast():
             return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
 
+    @with_whole_learners
     def keep_models(self, folder: Path) -> None:
         """Write every learner and shadow, ready to use, below `folder`."""
         if self.is_main:
             for name in self.cards:
                 self._save_model(name, folder / name, "best")
 
+    @with_whole_learners
     def save_comparison(self, path: Path, images: int) -> None:
         """Save some validation images with their truth and each participant's prediction."""
         if not self.is_main:
@@ -148,7 +157,8 @@ class Run:
             f"{name}  {metric} {self.scores[name][metric]:.3f}": [self._mask(name, sample) for sample in chosen]
             for name in self.participants
         }
-        write_image(path, comparison(chosen, masks, self.classes.colours))
+        picture = comparison(chosen, masks, self.classes.colours)
+        write_whole(path, lambda draft: write_image(draft, picture))
 
     def stop(self, reason: str) -> None:
         """End the run after this event, as finished."""
@@ -156,8 +166,25 @@ class Run:
 
     def emit(self, event: str, *args: Any) -> None:
         """Tell every callback of an event, in the recipe's order."""
-        for hooks in (*self.watchers, *self.hooks.values()):
+        for hooks in self.watchers:
             getattr(hooks, event)(self, *args)
+        for label, hooks in self.hooks.items():
+            try:
+                getattr(hooks, event)(self, *args)
+            except (KdsegError, OSError):  # told as they are
+                raise
+            except Exception as error:
+                raise KdsegError(
+                    f"callbacks.{label}: {event} failed after step {self.step}: {type(error).__name__}: {error}"
+                ) from error
+
+    def tell_exception(self, error: BaseException) -> None:
+        """Tell every callback of the error that ends the run; one that fails hides neither it nor the others."""
+        for label, hooks in (*(("console", hooks) for hooks in self.watchers), *self.hooks.items()):
+            try:
+                hooks.on_exception(self, error)
+            except Exception as second:  # noqa: BLE001 (a callback may raise anything; it goes along with the first)
+                error.add_note(f"{label}: on_exception failed, too: {type(second).__name__}: {second}")
 
     def due(self, every: int, unit: str) -> bool:
         """Whether something that happens every so often happens after the step just taken; always after the last."""
@@ -165,40 +192,19 @@ class Run:
         return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
 
     def note(self, report: StepReport, seconds: float) -> None:
-        """Write a step's values, at once on a CPU, a few steps late on a GPU."""
-        step = self.step - 1
-        known = {
-            "epoch": self.plan.epoch(step),
-            "turn": self.plan.turn(step),
-            "seconds": round(seconds, 6),
-            **{f"weight/{term.name}": term.weight for term in report.active},
-            **{f"lr/{name}": rate for name, rate in report.learning_rates.items()},
-        }
-        self._unread.append((known, report))
-        if self.processes.device.type == "cpu" or len(self._unread) >= READ_EVERY:
-            self.read_values()
+        """Write the values of the step just taken, as soon as they can be had."""
+        self.step_values.note(self.step, report, seconds)
+        if self.step_values.due:
+            self.step_values.read(self.values)
 
-    def read_values(self) -> None:
-        """Bring the values of the last steps to the file.
+    def refuse_lost_values(self) -> None:
+        """Refuse, with a KdsegError, losses and weights that are no longer numbers: nothing may be made of them."""
+        self.step_values.read(self.values)
+        for name, learner in self.stepper.learners.items():
+            if learner.is_lost(self.processes):
+                raise diverged(f"step {self.step}: weights of {name} are no longer finite", self.folder)
 
-        Raises:
-            KdsegError: where a loss is no longer a number.
-        """
-        unread, self._unread = self._unread, []
-        for age, (known, report) in enumerate(unread, start=1 - len(unread)):
-            values = {f"loss/{name}": value.item() for name, value in report.values.items()}
-            values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
-            self.values.update(values)
-            self.values.update({name: value for name, value in known.items() if name.startswith(("weight/", "lr/"))})
-            self.recorder.write("step", self.step + age, known | values)
-            lost = [name for name, value in values.items() if not math.isfinite(value)]
-            if lost:
-                raise KdsegError(
-                    f"step {self.step + age}: {lost[0]} is {values[lost[0]]}: training diverged. A lower learning "
-                    "rate, `clip`, or a longer warmup of the schedule may mend it; the run keeps all up to its last "
-                    f"checkpoint: {display_path(self.folder)}"
-                )
-
+    @with_whole_learners
     def evaluate(self) -> None:
         """Score the participants on the validation split, and keep each learner's best weights."""
         spec, participants = self.recipe.evaluate, self.stepper.participants
@@ -214,7 +220,7 @@ class Run:
             metrics=spec.metrics,
             processes=self.processes,
             normalise=self.stepper.normalise,
-            batch_size=self.evaluation_batch,
+            batch_size=self.whole_image.batch_size,
             whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
@@ -233,6 +239,7 @@ class Run:
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
 
+    @with_whole_learners
     def checkpoint(self) -> None:
         """Write all that a resumed run needs."""
         if self.is_main:
@@ -259,13 +266,27 @@ class Run:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a checkpoint's plain state; networks and optimizers have theirs by now."""
+        """Take up a checkpoint's plain state; networks and optimizers have theirs by now.
+
+        Raises:
+            KdsegError: where the run is shorter now, or a callback cannot read what it wrote then.
+        """
+        if state["step"] > self.total_steps:
+            raise KdsegError(
+                f"the checkpoint is of step {state['step']}, but the recipe ends at {self.total_steps}: it was changed "
+                "after the run began; give it its old length, or begin a run of its own"
+            )
         self.step, self.stop_reason = state["step"], state["stop_reason"]
         self.values, self.scores, self.best = state["values"], state["scores"], state["best"]
         self._publish(self.scores)
         self.recorder.rewind(state["metrics_position"])
         for label, hooks in self.hooks.items():
-            hooks.load_state_dict(state["hooks"][label])
+            try:
+                hooks.load_state_dict(state["hooks"][label])
+            except Exception as error:  # a callback may make anything of what it did not write
+                raise KdsegError(
+                    f"callbacks.{label}: cannot take up its state from the checkpoint: {type(error).__name__}: {error}"
+                ) from error
 
     def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from kdseg.data.streams import stream
 from kdseg.engine.participants import LearnerState, Participant, ShadowState
 from kdseg.engine.processes import Processes
+from kdseg.engine.sharding import reshard
 from kdseg.losses import LossCall, LossModule, Prediction
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class Stepper:
 
     def _finish(self, learner: LearnerState, terms: Sequence[Term]) -> None:
         """Reduce a learner's gradients and statistics over processes, and let it, then its shadows, step."""
+        reshard(learner.participant.module)
         self.processes.sum_gradients(learner.parameters)
         learner.step()
         modules = [learner.participant.module, *(term.module for term in terms)]

@@ -7,10 +7,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge
+from attrs.validators import and_, deep_iterable, ge, le
 
 if TYPE_CHECKING:
     from attrs import Attribute
+
+
+LARGEST_WEIGHT = 1e6
+"""A larger weight makes float32 overflow before it means anything."""
+_IN_RANGE = and_(ge(0.0), le(LARGEST_WEIGHT))
 
 
 @frozen(kw_only=True)
@@ -18,8 +23,8 @@ class Curve:
     """A weight that goes from one value to another over the whole run."""
 
     curve: Annotated[Literal["linear", "cosine"], "straight, or slow at both ends"]
-    start: Annotated[float, "the weight at the start"] = field(validator=ge(0.0), metadata={"key": "from"})
-    end: Annotated[float, "the weight at the end"] = field(validator=ge(0.0), metadata={"key": "to"})
+    start: Annotated[float, "the weight at the start"] = field(validator=_IN_RANGE, metadata={"key": "from"})
+    end: Annotated[float, "the weight at the end"] = field(validator=_IN_RANGE, metadata={"key": "to"})
 
     def at_progress(self, progress: float) -> float:
         """Give the weight where `progress` of the run is done, held before 0 and after 1.
@@ -37,7 +42,7 @@ class Points:
     """A weight that is linear between points, and held before the first and after the last."""
 
     at: Annotated[tuple[float, ...], "shares of the run, increasing within 0..1"] = field()
-    value: Annotated[tuple[float, ...], "the weights there"] = field(validator=deep_iterable(ge(0.0)))
+    value: Annotated[tuple[float, ...], "the weights there"] = field(validator=deep_iterable(_IN_RANGE))
 
     @at.validator
     def _increasing(self, _: Attribute[tuple[float, ...]], value: tuple[float, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import re
 import tomllib
@@ -17,8 +16,16 @@ if TYPE_CHECKING:
 KeyPath = tuple[str, ...]
 """The keys that lead to a value; an item of a list has its index, as a string."""
 
-_DEEPEST = 6
-"""How many unclosed brackets a line may end in."""
+DEEPEST = 16
+"""How many tables and lists of a recipe may lie in each other."""
+_LONGEST = 200
+"""In how many lines of a statement its items are looked for."""
+_PAIRS = {"[": "]", "{": "}"}
+_TOKEN = re.compile(
+    r'"""(?s:\\.|[^\\])*?"{3,5}|"""(?s:.*)|"(?:\\.|[^"\\\n])*"|'
+    r"'''(?s:.*?)'{3,5}|'''(?s:.*)|'[^'\n]*'|#[^\n]*|[\[\]{}\n]"
+)
+"""What tells where a statement ends: strings (those that nobody closes too), comments, brackets and ends of lines."""
 
 
 def split_key(dotted: str) -> KeyPath:
@@ -30,13 +37,15 @@ def split_key(dotted: str) -> KeyPath:
     try:
         inner: Any = tomllib.loads(f"{dotted} = 0")
     except ValueError:
-        raise KdsegError(f"{dotted!r} is no dotted key, such as models.student.clip") from None
+        raise KdsegError(f"{dotted[:200]!r} is no dotted key, such as models.student.clip") from None
     path = []
     while isinstance(inner, dict) and len(inner) == 1:
         [(key, inner)] = inner.items()
         path.append(key)
+    if len(path) > DEEPEST:
+        raise KdsegError(f"a key of {len(path)} parts; none has more than {DEEPEST}")
     if inner != 0:
-        raise KdsegError(f"{dotted!r} is no dotted key, such as models.student.clip")
+        raise KdsegError(f"{dotted[:200]!r} is no dotted key, such as models.student.clip")
     return tuple(path)
 
 
@@ -51,8 +60,9 @@ def key_text(part: str) -> str:
 
 
 def string_text(text: str) -> str:
-    """Write a string as TOML, on one line: JSON's escapes, and the one control character that JSON leaves as it is."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Write a string as TOML, on one line: with escapes for what people do not see."""
+    escaped = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
 
 
 def existing(document: Any, path: KeyPath) -> KeyPath:
@@ -71,44 +81,78 @@ def existing(document: Any, path: KeyPath) -> KeyPath:
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Find the line, from 1, on which each key and each list item of a TOML text begins.
 
-    No parser at hand tells positions, so beginnings of the text are parsed, a line longer each time: a key begins on
-    the line with which it appears.
+    No parser at hand tells positions, so each statement is parsed by itself, a line longer each time: a key begins on
+    the line with which it appears. Items beyond the first lines of a long list are not told apart from the list.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = _unix(text).split("\n")
     found: dict[KeyPath, int] = {}
-    for number in range(1, len(lines) + 1):
-        for path in _paths(_parse_beginning("\n".join(lines[:number]))):
+    items: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    start = 0
+    for number, closing in enumerate(_closings(_unix(text)), 1):
+        header = lines[start].lstrip().startswith("[")
+        document = _loads("\n".join([*lines[start:number], closing])) if number - start <= _LONGEST else {}
+        if header and document:
+            table = _table_path(document, items)
+            found |= {table[:depth]: number for depth in range(1, len(table) + 1) if table[:depth] not in found}
+        for path in () if header else _paths(document, table):
             found.setdefault(path, number)
+        if not closing:
+            start = number
     return found
 
 
-def unfinished_line(text: str) -> int:
-    """Give the line on which the statement begins that keeps a TOML text from being parsed."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return 1 + next((n for n in range(len(lines) - 1, 0, -1) if _loads("\n".join(lines[:n])) is not None), 0)
+def unfinished_line(text: str, broken: int) -> int:
+    """Give the line on which the statement begins that makes a TOML text break on line `broken`."""
+    closings = _closings(_unix(text))[: broken - 1]
+    return 1 + next((number for number in range(len(closings), 0, -1) if not closings[number - 1]), 0)
 
 
-def _loads(text: str) -> dict[str, Any] | None:
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _loads(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except ValueError:
-        return None
+    except (ValueError, RecursionError):
+        return {}
 
 
-def _parse_beginning(text: str) -> dict[str, Any]:
-    """Parse a text that may end inside a value, by closing it in every way until one fits."""
-    for depth in range(_DEEPEST + 1):
-        for brackets in itertools.product("]}", repeat=depth):
-            for quotes in ("", '"""', "'''"):
-                document = _loads(f"{text}\n{quotes}{''.join(brackets)}")
-                if document is not None:
-                    return document
-    return {}
+def _closings(text: str) -> list[str]:
+    """Give for each line what would close all that is open at its end; nothing where a statement is whole."""
+    closings: list[str] = []
+    opened = ""
+    for token in _TOKEN.finditer(text + "\n"):
+        piece = token[0]
+        if piece == "\n":
+            closings.append(opened)
+        elif piece in _PAIRS:
+            opened = _PAIRS[piece] + opened
+        elif piece in "]}":
+            opened = opened[1:]
+        elif piece[:3] in ('"""', "'''"):
+            closings += [piece[:3] + opened] * piece.count("\n")
+    return closings
 
 
-def _paths(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Give the path of every value below `value`."""
+def _table_path(header: dict[str, Any], items: dict[KeyPath, int]) -> KeyPath:
+    """Give the path of the table that a header opens, and count it where it is one of an array of tables."""
+    path: KeyPath = ()
+    inner: Any = header
+    while isinstance(inner, dict) and inner:
+        [(key, inner)] = inner.items()
+        path = (*path, key)
+        if isinstance(inner, list):
+            items[path] = items.get(path, -1) + 1
+        if path in items:
+            path = (*path, str(items[path]))
+    return path
+
+
+def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Give the path of every value below `value`, which lies at `path`; what nests too deeply is left out."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
+    for key, item in items if len(path) <= DEEPEST else ():
         yield (*path, str(key))
         yield from _paths(item, (*path, str(key)))

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
-from kdseg.recipe.keys import KeyPath, existing, join_key, key_lines, split_key, unfinished_line
+from kdseg.recipe.keys import DEEPEST, KeyPath, existing, join_key, key_lines, split_key, unfinished_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+LARGEST_FILE = 2**20
+"""Bytes of a recipe: nobody writes so many."""
+LONGEST_KEY = 200
+LONGEST_STRING = 2000
+LONGEST_NAME = 255
+"""Bytes of a file's name: more than no common file system takes."""
+_INTEGERS = range(-(2**63), 2**63)
+"""What TOML promises; no reader of a saved recipe need take others."""
 
 
 class Text(str):
@@ -25,7 +34,13 @@ class Text(str):
     base: Path
 
     def as_path(self) -> Path:
-        """Read it as an absolute path."""
+        """Read it as an absolute path.
+
+        Raises:
+            KdsegError: no file system takes it, or nobody could read it in a message.
+        """
+        if not self.isprintable() or any(len(part.encode()) > LONGEST_NAME for part in self.split("/")):
+            raise KdsegError(f"is no path: all of it can be seen, and each name in it has up to {LONGEST_NAME} bytes")
         return Path(os.path.normpath(os.path.join(self.base, os.path.expanduser(self))))  # noqa: PTH111, PTH118 (pathlib's own raises for an unknown ~user)
 
 
@@ -76,7 +91,8 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
         try:
             layers.insert(0, _read_setting(setting))
         except KdsegError as error:
-            shown = setting if setting.isprintable() else repr(setting)
+            shown = setting if len(setting) <= LONGEST_KEY else f"{setting[:LONGEST_KEY]}…"
+            shown = shown if shown.isprintable() else repr(shown)
             problems.append(Problem(where=f"--set {shown}", message=str(error)))
     try:
         layers.extend(_read_chain(file))
@@ -90,21 +106,32 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
 def _read_chain(file: Path) -> list[Layer]:
     """Read a file and those that it extends."""
     layers = [_read_file(file)]
-    while (parent := layers[-1].raw.get("extends")) is not None:
-        path = parent.as_path() if isinstance(parent, Text) else None
+    while "extends" in layers[-1].raw:
         chain = [layer.file for layer in layers if layer.file]
-        if path is None:
-            message = "must be a file's path, as a string"
-        elif path.resolve() in [seen.resolve() for seen in chain]:
-            message = f"goes round in a circle: {' -> '.join(display_path(link) for link in [*chain, path])}"
-        elif not path.is_file():
-            beside = path.parent.glob("*.toml") if path.parent.is_dir() else ()
-            message = f"there is no file {display_path(path)}{did_you_mean(path.name, [near.name for near in beside])}"
-        else:
-            layers.append(_read_file(path))
-            continue
-        raise ProblemsError([Problem(where=layers[-1].where(("extends",)), key="extends", message=message)])
+        try:
+            path = _parent(layers[-1].raw["extends"], chain)
+        except KdsegError as error:
+            where = layers[-1].where(("extends",))
+            raise ProblemsError([Problem(where=where, key="extends", message=str(error))]) from None
+        layers.append(_read_file(path))
     return layers
+
+
+def _parent(extends: Any, chain: Sequence[Path]) -> Path:
+    """Give the file that the last of `chain` extends.
+
+    Raises:
+        KdsegError: it cannot.
+    """
+    if not isinstance(extends, Text):
+        raise KdsegError("must be a file's path, as a string")
+    path = extends.as_path()
+    if path.resolve() in [seen.resolve() for seen in chain]:
+        raise KdsegError(f"goes round in a circle: {' -> '.join(display_path(link) for link in [*chain, path])}")
+    if not path.is_file():
+        beside = path.parent.glob("*.toml") if path.parent.is_dir() else ()
+        raise KdsegError(f"there is no file {display_path(path)}{did_you_mean(path.name, [p.name for p in beside])}")
+    return path
 
 
 def _read_file(file: Path) -> Layer:
@@ -113,7 +140,13 @@ def _read_file(file: Path) -> Layer:
     def problem(line: int, message: str) -> ProblemsError:
         return ProblemsError([Problem(where=f"{display_path(file)}:{line}", message=message)])
 
-    content = file.read_bytes()
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise problem(1, f"cannot be read: {error.strerror}") from error
+    if len(content) > LARGEST_FILE:
+        raise problem(1, f"is larger than {LARGEST_FILE // 2**20} MiB; a recipe is a page or two of TOML")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -122,13 +155,21 @@ def _read_file(file: Path) -> Layer:
     try:
         document = tomllib.loads(text)
     except ValueError as error:
-        start = unfinished_line(text)
         found = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         if not found:
+            start = unfinished_line(text, len(text.splitlines()))
             raise problem(start, f"broken TOML: {error}, in what begins on this line") from None
         line, column = int(found[1]), int(found[2])
+        start = unfinished_line(text, line)
         begin = f", in what begins on line {start}" if start != line else ""
         raise problem(line, f"broken TOML: {str(error)[: found.start()]} at column {column}{begin}") from None
+    except RecursionError:
+        raise problem(1, f"lists and tables lie in each other more than {DEEPEST} deep; no recipe needs that") from None
+    beyond = Layer(file=file, text=text, raw={})
+    if problems := [
+        Problem(where=beyond.where(path), key=join_key(path), message=text) for path, text in excesses(document)
+    ]:
+        raise ProblemsError(problems)
     return Layer(file=file, text=text, raw=remember(document, file.parent))
 
 
@@ -144,8 +185,10 @@ def _read_setting(setting: str) -> Layer:
     path = split_key(key)
     if path[0] in ("extends", "drop"):
         raise KdsegError(f"`{path[0]}` has its place in a file alone")
-    value = remember(_read_value(written), Path.cwd())
-    raw = value
+    plain = _read_value(written)
+    for _, message in excesses(plain, path):
+        raise KdsegError(message)
+    raw = value = remember(plain, Path.cwd())
     for part in reversed(path):
         raw = {part: raw}
     return Layer(raw=raw, set_key=path, set_value=value)
@@ -162,7 +205,36 @@ def _read_value(written: str) -> Any:
         if re.fullmatch(r"[^\s\"'\[\]{}=,#]+", written.strip()):
             return written.strip()
         reason = re.sub(r" \(at .*\)$", "", str(error))
-    raise KdsegError(f"{written!r} is no TOML value ({reason}); put quotes around text that is more than a plain word")
+    except RecursionError:
+        reason = "it nests too deeply"
+    raise KdsegError(
+        f"{written[:LONGEST_KEY]!r} is no TOML value ({reason}); put quotes around text that is more than a plain word"
+    )
+
+
+def excesses(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Tell what of a document is larger than any recipe needs, so that nothing that reads it need be prepared for it.
+
+    Args:
+        value: what lies at `path`.
+        path: its keys.
+    """
+    if isinstance(value, dict | list):
+        if len(path) >= DEEPEST:
+            yield path, f"lies in more than {DEEPEST} tables and lists; no recipe needs that"
+            return
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(key, str) and len(key) > LONGEST_KEY:
+                yield (
+                    (*path, f"{key[:LONGEST_KEY]}…"),
+                    f"a key of {len(key)} characters; none has more than {LONGEST_KEY}",
+                )
+            else:
+                yield from excesses(item, (*path, str(key)))
+    elif isinstance(value, str) and len(value) > LONGEST_STRING:
+        yield path, f"a string of {len(value)} characters; none has more than {LONGEST_STRING}"
+    elif isinstance(value, int) and value not in _INTEGERS:
+        yield path, "an integer beyond 64 bits, which TOML does not know"
 
 
 def remember(value: Any, base: Path) -> Any:

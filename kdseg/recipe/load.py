@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,10 @@ def _load_plugins(layers: Sequence[Layer]) -> Plugins:
     """
     origins, _ = merge_layers(layers, Registry(entries=()))  # no component is needed to know the files
     listed = origins.document.get("plugins")
-    files = {
-        str(number): item.as_path()
-        for number, item in enumerate(listed if isinstance(listed, list) else [])
-        if isinstance(item, Text)
-    }
+    files: dict[str, Path] = {}
+    for number, item in enumerate(listed if isinstance(listed, list) else []):
+        with suppress(KdsegError):  # no path: told when it is structured
+            files |= {str(number): item.as_path()} if isinstance(item, Text) else {}
     plugins = load_plugins([*files.values()])
     failed = {
         report.name: "; ".join(report.problems)

@@ -107,7 +107,8 @@ def _words(document: Mapping[str, Any]) -> Iterator[Mistake]:
     named = [((group, name), name) for group in groups for name in _table(document, group)]
     for path, name in (*named, *((("turns", "order", number), turn) for number, turn in _order(document))):
         if not NAME.fullmatch(name):
-            yield path, f"{name!r} is no name here: lower-case letters, digits, - and _, a letter first"
+            length = f"; 64 at most, not {len(name)}" if len(name) > 64 else ""  # noqa: PLR2004 (of NAME)
+            yield path, f"{name!r} is no name here: lower-case letters, digits, - and _, a letter first{length}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -115,7 +116,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(name if NAME.fullmatch(name) else repr(name) for name in names) or "none"
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

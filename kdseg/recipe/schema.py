@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from attrs import Factory, field, fields, frozen
-from attrs.validators import deep_iterable, ge, gt, lt, optional
+from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
 from kdseg.components import Backbone, Callback, Component, Dataset, Loss, Metric
 from kdseg.options import Option, component_options, resolved_hint
-from kdseg.recipe.curves import Curve, Points
+from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
 from kdseg.recipe.validators import (
+    MOST_STEPS,
     divides_batch,
     exactly_one,
     folder_name,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
+MOST_IMAGES = 2**16
+"""Images at a time, at most: more is no batch."""
 LENGTHS = ("epochs", "steps", "steps_of")
 """The keys of `Train` that give the length of the run; a recipe says exactly one."""
 
@@ -46,23 +49,25 @@ class Train:
     """How long and how the learners train."""
 
     epochs: Annotated[int | None, "length of the run: passes over the training split"] = field(
-        default=None, validator=optional(ge(1))
+        default=None, validator=optional([ge(1), le(1_000_000)])
     )
     steps: Annotated[int | None, "or its length: optimizer steps, of all turns together"] = field(
-        default=None, validator=optional(ge(1))
+        default=None, validator=optional([ge(1), le(MOST_STEPS)])
     )
     steps_of: Annotated[dict[str, int] | None, "or its length: one participant's steps, as { student = 600 }"] = field(
         default=None, validator=one_participant
     )
     batch_size: Annotated[int, "images of an optimizer step, over all processes and micro-batches"] = field(
-        default=8, validator=ge(1)
+        default=8, validator=[ge(1), le(MOST_IMAGES)]
     )
     micro_batches: Annotated[int, "parts of the batch that pass through the networks one after another"] = field(
         default=1, validator=[ge(1), divides_batch]
     )
     precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
     compile: Annotated[bool, "run the networks through torch.compile"] = False
-    workers: Annotated[int, "processes that load images, for each training process"] = field(default=2, validator=ge(0))
+    workers: Annotated[int, "processes that load images, for each training process"] = field(
+        default=2, validator=[ge(0), le(256)]
+    )
     tune_malloc: Annotated[bool, "raise the C library's mmap and trim thresholds; Linux only"] = True
 
     def __attrs_post_init__(self) -> None:
@@ -82,13 +87,12 @@ class Data:
         lambda data: data.dataset, takes_self=True
     )
     augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
-    store: Annotated[
-        Literal["memory", "disk"] | None,
-        "keeps decoded images as raw arrays there; default: they are decoded each time",
-    ] = None
-    mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = (0.485, 0.456, 0.406)
-    std: Annotated[tuple[float, float, float], "what they are divided by then"] = field(
-        default=(0.229, 0.224, 0.225), validator=deep_iterable(gt(0.0))
+    store: Annotated[Literal["memory", "disk"] | None, "keeps decoded images there, as raw arrays; default: no"] = None
+    mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
+        default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))
+    )
+    std: Annotated[tuple[float, float, float], "what they are divided by then, 0.001..1"] = field(
+        default=(0.229, 0.224, 0.225), validator=deep_iterable(and_(ge(0.001), le(1.0)))
     )
 
     def for_split(self, split: str) -> Dataset:
@@ -183,9 +187,11 @@ class Term:
     weight: Annotated[float | Curve | Points, "a number from 0, or how it changes over the run"] = field(default=1.0)
 
     @weight.validator
-    def _not_negative(self, _: Attribute[Any], value: float | Curve | Points) -> None:
+    def _in_range(self, _: Attribute[Any], value: float | Curve | Points) -> None:
         if isinstance(value, int | float) and value < 0:
             raise ValueError(f"must be >= 0: {value}")
+        if isinstance(value, int | float) and value > LARGEST_WEIGHT:
+            raise ValueError(f"must be <= {LARGEST_WEIGHT:g}: {value}")
 
     def weight_at(self, progress: float) -> float:
         """Give the weight where `progress`, 0..1, of the run's optimizer steps are done."""
@@ -201,10 +207,10 @@ class Evaluate:
     metric: Annotated[str, "the score that decides which weights are best; greater is better"] = "miou"
     metrics: Annotated[tuple[Metric, ...], "metrics beside the plain ones; their scores are called METRIC/SCORE"] = ()
     batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
-        default=None, validator=optional(ge(1))
+        default=None, validator=optional([ge(1), le(MOST_IMAGES)])
     )
-    window: Annotated[tuple[int, int] | None, "height and width that networks see at once; default: whole images"] = (
-        field(default=None, validator=window_size)
+    window: Annotated[tuple[int, int] | None, "height and width that networks see at once; default: all"] = field(
+        default=None, validator=window_size
     )
     overlap: Annotated[float, "the share of a window that the next one sees too, at least"] = field(
         default=0.33, validator=[ge(0.0), lt(1.0)]
@@ -289,5 +295,5 @@ def _default(default: Any) -> Any:
     return None if default.takes_self else default.factory()
 
 
-NAME = re.compile(r"[a-z][a-z0-9_-]*")
-"""What models, terms, turns and callbacks are called."""
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+"""What models, terms, turns and callbacks are called: they stand in the names of files."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdseg.errors import KdsegError
 from kdseg.recipe.keys import join_key
-from kdseg.recipe.layers import remember
+from kdseg.recipe.layers import excesses, remember
 from kdseg.recipe.merge import normalise
 from kdseg.recipe.save import plain_value
 from kdseg.recipe.structure import Structurer
@@ -32,6 +32,8 @@ def component_from_plain(document: Mapping[str, Any], kind: Kind, registry: Regi
     Raises:
         KdsegError: with all that does not fit.
     """
+    for path, message in excesses(document):
+        raise KdsegError(f"{join_key(path)}: {message}")
     remembered = normalise(remember(dict(document), Path.cwd()), kind.base, None, registry)
     try:
         return Structurer(registry).component(remembered, kind.base)

@@ -10,11 +10,11 @@ from cattrs import Converter
 
 from kdseg.components import Component, Dataset, kind_of
 from kdseg.errors import KdsegError
-from kdseg.plugins import check_requirements
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.merge import item_hints, merge, normalise
 from kdseg.recipe.schema import ByName, Data, Learner, Participant, Recipe, Term, keys_of, nature_of
 from kdseg.recipe.values import Mistake, Mistakes, described, expected, literal, mistake, path_value, scalar, unknown
+from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+MOST_STEPS = 1_000_000_000
+"""Optimizer steps of a run: at a thousand a second they would take twelve days."""
+LONGEST_NAME = 200
+"""Bytes of a run's name."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +35,8 @@ def one_participant(_train: Train, _: Attribute[Any], value: dict[str, int] | No
     """Refuse anything but one participant's positive number of steps."""
     if value is not None and (len(value) != 1 or min(value.values()) < 1):
         raise ValueError("must be one participant's number of steps, such as { student = 600 }")
+    if value is not None and max(value.values()) > MOST_STEPS:
+        raise ValueError(f"must be <= {MOST_STEPS} steps")
 
 
 def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
@@ -54,3 +61,5 @@ def folder_name(_recipe: Recipe, _: Attribute[str], value: str) -> None:
     """Refuse what cannot name a folder."""
     if not re.fullmatch(r"[^.\s/\\\x00-\x1f][^/\\\x00-\x1f]*", value):
         raise ValueError(f"names a folder: it must not be empty, hold a slash or begin with a dot; found {value!r}")
+    if not value.isprintable() or len(value.encode()) > LONGEST_NAME:
+        raise ValueError(f"names a folder: {LONGEST_NAME} bytes at most, all of which can be seen; found {value!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, get_args
 
-from kdseg.errors import did_you_mean
+from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.keys import KeyPath
 from kdseg.recipe.layers import Text
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
+
+_SHOWN = 200
+"""Characters of a string that a message shows."""
 
 Mistake = tuple[KeyPath, str]
 """A key and what is wrong there."""
@@ -65,7 +68,10 @@ def path_value(value: Any, _: Any) -> Path:
     """
     if not isinstance(value, Text) or not value:
         raise expected("a path, as a string", value)
-    return value.as_path()
+    try:
+        return value.as_path()
+    except KdsegError as error:
+        raise mistake(str(error)) from None
 
 
 def literal(value: Any, hint: Any) -> Any:
@@ -102,5 +108,5 @@ def described(value: Any) -> str:
 def _shown(value: Any) -> str:
     """Write a scalar as a person does."""
     if isinstance(value, str):
-        return repr(str(value))
+        return repr(str(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, le
+from attrs.validators import ge, le
 
 from kdseg import CLASS_WEIGHTS
 from kdseg.components import Loss
@@ -14,6 +13,10 @@ from kdseg.components import Loss
 if TYPE_CHECKING:
     from kdseg.components import LossContext
     from kdseg.losses import LossModule
+
+
+_LARGEST = 1e6
+"""The weight of a class; with larger ones a sum over pixels nears float32's end."""
 
 
 @frozen(kw_only=True)
@@ -37,8 +40,9 @@ class CrossEntropy(Loss):
             return
         if self.class_weights != "none":
             raise ValueError(f"weights stand in place of class_weights = {self.class_weights!r}; leave one of them out")
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights) or not any(self.weights):
-            raise ValueError(f"weights must be finite, 0 or more, and not all 0; found {self.weights}")
+        if not all(0 <= weight <= _LARGEST for weight in self.weights) or not any(self.weights):
+            allowed = f"finite, 0 or more, {_LARGEST:g} at most, and not all 0"
+            raise ValueError(f"weights must be {allowed}; found {self.weights}")
 
     def build(self, ctx: LossContext) -> LossModule:
         """Make it.
@@ -63,8 +67,8 @@ class PixelKL(Loss):
 
     name: ClassVar[str] = "pixel_kl"
     role: ClassVar[Literal["distillation"]] = "distillation"
-    temperature: Annotated[float, "divides both logits; above 1 the smaller classes count more"] = field(
-        default=1.0, validator=gt(0)
+    temperature: Annotated[float, "divides both logits, 0.01..100; above 1 the smaller classes count more"] = field(
+        default=1.0, validator=[ge(0.01), le(100)]
     )
 
     def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)

@@ -23,7 +23,7 @@ Upsampling = Literal["transposed", "bilinear"]
 Norm = Literal["batch", "group"]
 Activation = Literal["relu", "leaky_relu", "silu"]
 
-_POSITIVE = ge(1)
+_CHANNELS = and_(ge(1), le(1024))
 _PROBABILITY = and_(ge(0.0), lt(1.0))
 _STAGE = re.compile(r"encoder\.\d+|bottleneck|decoder\.\d+")
 
@@ -48,7 +48,7 @@ class UNet(_Family):
 
     name: ClassVar[str] = "unet"
 
-    base: Annotated[int, "channels of the first stage"] = field(default=32, validator=_POSITIVE)
+    base: Annotated[int, "channels of the first stage"] = field(default=32, validator=_CHANNELS)
     downsamplings: Annotated[int, "how often the encoder halves height and width, 1 to 8"] = field(
         default=4, validator=and_(ge(1), le(8))
     )
@@ -84,7 +84,7 @@ class UNet70M(_Family):
 
     name: ClassVar[str] = "unet70m"
 
-    base: Annotated[int, "channels of the first stage"] = field(default=48, validator=_POSITIVE)
+    base: Annotated[int, "channels of the first stage"] = field(default=48, validator=_CHANNELS)
     dropout: Annotated[float, "chance that a channel of the bottleneck is dropped in training, 0 to below 1"] = field(
         default=0.0, validator=_PROBABILITY
     )
@@ -100,7 +100,7 @@ class UNet1M(_Family):
 
     name: ClassVar[str] = "unet1m"
 
-    base: Annotated[int, "channels of the first stage"] = field(default=12, validator=_POSITIVE)
+    base: Annotated[int, "channels of the first stage"] = field(default=12, validator=_CHANNELS)
     dropout: Annotated[float, "chance that a channel of the bottleneck is dropped in training, 0 to below 1"] = field(
         default=0.0, validator=_PROBABILITY
     )
@@ -116,7 +116,7 @@ class UNet1MFast(_Family):
 
     name: ClassVar[str] = "unet1m_fast"
 
-    base: Annotated[int, "channels of the first stage"] = field(default=12, validator=_POSITIVE)
+    base: Annotated[int, "channels of the first stage"] = field(default=12, validator=_CHANNELS)
     dropout: Annotated[float, "chance that a channel of the bottleneck is dropped in training, 0 to below 1"] = field(
         default=0.0, validator=_PROBABILITY
     )

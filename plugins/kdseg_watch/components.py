@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, le, lt
 
 from kdseg.components import Callback
 
@@ -39,8 +39,8 @@ class EarlyStopping(Callback):
     name: ClassVar[str] = "early_stopping"
     participant: Annotated[str, "whose score decides"] = "student"
     patience: Annotated[int, "evaluations without a rise before the run ends"] = field(default=5, validator=ge(1))
-    min_rise: Annotated[float, "a score must exceed the best by more than this to be a rise"] = field(
-        default=0.0, validator=ge(0)
+    min_rise: Annotated[float, "a score must exceed the best by more than this, 0 to below 1, to be a rise"] = field(
+        default=0.0, validator=[ge(0), lt(1)]
     )
 
     def build(self, ctx: CallbackContext) -> Hooks:
@@ -55,7 +55,9 @@ class Gallery(Callback):
     """Saves, at each evaluation, the same validation images with their truth and each participant's prediction."""
 
     name: ClassVar[str] = "gallery"
-    images: Annotated[int, "how many, spread evenly over the validation split"] = field(default=4, validator=ge(1))
+    images: Annotated[int, "how many, spread evenly over the validation split; 64 at most"] = field(
+        default=4, validator=[ge(1), le(64)]
+    )
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""

@@ -20,10 +20,12 @@ import cv2
 import numpy as np
 
 from kdseg.data.augment import Augmentation
-from kdseg.data.loader import read_in_workers, train_steps
+from kdseg.data.loader import train_steps
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg.data.store import StoredSamples, write_store
+from kdseg.data.workers import read_in_workers
 from kdseg.engine.allocator import raise_malloc_thresholds
-from kdseg_road.camvid import CamVidSamples
+from kdseg_road.road_files import Labels, RoadFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +65,9 @@ def main() -> None:
         for kind in args.kind or KINDS:
             size, crop, suffix = KINDS[kind]
             files = tuple(write_files(Path(folder), args.images, size, suffix))
-            samples = CamVidSamples(files)
+            ids = tuple(str(number) for number in range(len(files)))
+            labels = Labels.of((*range(11), IGNORE_INDEX), "labels go from 0 to 11")
+            samples = RoadFiles(ids, files, (), labels)
             store = Path(folder) / "store"
             write_store(store, samples, [size] * len(files), workers=0)
             stored = StoredSamples.of(store, samples.files)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kdseg.errors import KdsegError
-from kdseg.plugins import check_requirements, load_plugins
+from kdseg.plugins import load_plugins
+from kdseg.registry import check_requirements
 from kdseg.testing import fake_dist, on_path
 
 if TYPE_CHECKING:

@@ -204,7 +204,7 @@ def test_a_picture_smaller_than_networks_take_is_told(folder, refused):
 @pytest.mark.parametrize("content", [b"no picture", b"", b"\x89PNG\r\n\x1a\n"], ids=["text", "empty", "cut short"])
 def test_a_file_that_is_no_picture_is_told(folder, refused, content):
     (folder / "road.png").write_bytes(content)
-    assert refused("road.png") == "road.png: not an image that OpenCV can decode"
+    assert refused("road.png") == "road.png: is no image that can be decoded; it may be truncated"
 
 
 def test_a_file_that_is_not_there_is_told(refused):

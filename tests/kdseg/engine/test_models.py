@@ -40,7 +40,7 @@ witness = torch.load(run + "/witness-0.pt")
 images = witness["images"].permute(0, 3, 1, 2).float() / 255
 with torch.no_grad():
     for name, wanted in witness["logits"].items():
-        assert torch.equal(kdseg.load(run, name, which="last")(images), wanted), name
+        assert torch.equal(kdseg.load(run, name, which="last", trust_code=True)(images), wanted), name
 """
 
 
@@ -58,14 +58,14 @@ def test_a_copy_of_its_folder_is_all_that_a_model_needs(train, folder, tmp_path_
     copy = shutil.copytree(run / "models" / "student", tmp_path_factory.mktemp("elsewhere") / "mine")
     shutil.rmtree(run)
     (folder / "parts.py").unlink()
-    model = kdseg.load(copy, which="last")
+    model = kdseg.load(copy, which="last", trust_code=True)
     with torch.no_grad():
         logits = model(wanted["images"].permute(0, 3, 1, 2).float() / 255)
     assert torch.equal(logits, wanted["logits"]["student"])
 
 
 def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
-    model = kdseg.load(train(RECIPE).folder)
+    model = kdseg.load(train(RECIPE).folder, trust_code=True)
     assert model.classes == ("red", "green", "blue")
     assert model.palette == ((255, 0, 0), (0, 255, 0), (0, 0, 255))
     assert not model.training
@@ -87,7 +87,7 @@ def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
 )
 def test_what_is_no_image_is_refused(train, image):
     with pytest.raises(ValueError, match=r"takes a uint8 image H×W×3 in RGB; found"):
-        kdseg.load(train(RECIPE).folder).predict(image)
+        kdseg.load(train(RECIPE).folder, trust_code=True).predict(image)
 
 
 class Remember(Hooks):
@@ -129,14 +129,14 @@ def test_a_model_folder_holds_nothing_of_teachers_and_losses(train):
 def test_what_is_not_there_is_told(train, path, model, message):
     train(RECIPE)
     with pytest.raises(KdsegError, match=message):
-        kdseg.load(path, model)
+        kdseg.load(path, model, trust_code=True)
 
 
 def test_of_two_learners_without_a_student_one_must_be_named(train):
     run = train(RECIPE.replace("student", "pupil")).folder
     with pytest.raises(KdsegError, match=r"which model.* pupil, teacher"):
-        kdseg.load(run)
-    assert kdseg.load(run, "pupil").classes == ("red", "green", "blue")
+        kdseg.load(run, trust_code=True)
+    assert kdseg.load(run, "pupil", trust_code=True).classes == ("red", "green", "blue")
 
 
 def test_a_missing_plugin_is_told_with_the_command_that_brings_it(train):
@@ -145,14 +145,14 @@ def test_a_missing_plugin_is_told_with_the_command_that_brings_it(train):
     card |= {"backbone": "kdseg-giants/supernet", "plugin_version": "1.2.3"}
     (folder / "model.json").write_text(json.dumps(card))
     with pytest.raises(KdsegError, match=r"supernet(?s:.*)pip install 'kdseg-giants==1\.2\.3'"):
-        kdseg.load(folder)
+        kdseg.load(folder, trust_code=True)
 
 
 def test_a_missing_plugin_file_is_told(train):
     folder = train(RECIPE).folder / "models" / "student"
     (folder / "parts.py").unlink()
     with pytest.raises(KdsegError, match=r"tiny(?s:.*)the file parts\.py; copy it beside"):
-        kdseg.load(folder)
+        kdseg.load(folder, trust_code=True)
 
 
 TIED = """
@@ -180,7 +180,7 @@ def test_weights_that_are_tied_survive(train, folder, weights):
     source = parts.read_text(encoding="utf-8").replace("return [Tiny]", "return [Tiny, TiedTiny]")
     parts.write_text(source + TIED, encoding="utf-8")
     run = train(RECIPE.replace('"tiny", norm = "batch", edge = true', '"tied"'))
-    model = kdseg.load(run.folder, which="last")
+    model = kdseg.load(run.folder, which="last", trust_code=True)
     assert model.network.alias[0].weight is model.network.encoder[0].weight
     assert torch.equal(weights(run, "student")["alias.0.weight"], model.network.encoder[0].weight)
 
@@ -189,7 +189,39 @@ def test_damaged_weights_are_told(train):
     folder = train(RECIPE).folder / "models" / "student"
     (folder / "best.safetensors").write_bytes((folder / "last.safetensors").read_bytes()[:200])
     with pytest.raises(KdsegError, match=r"student/best\.safetensors: these weights cannot be loaded"):
-        kdseg.load(folder)
+        kdseg.load(folder, trust_code=True)
     (folder / "best.safetensors").unlink()
     with pytest.raises(KdsegError, match=r"best\.safetensors: no such weights"):
-        kdseg.load(folder)
+        kdseg.load(folder, trust_code=True)
+
+
+@pytest.fixture
+def marked(train, tmp_path):
+    """A model's folder whose code leaves a mark when it runs, and a file of code that its card does not name."""
+    folder = train(RECIPE).folder / "models" / "student"
+    mark = tmp_path / "it-ran"
+    for name in ("parts.py", "readme.py"):
+        with (folder / name).open("a", encoding="utf-8") as code:
+            code.write(f"\nfrom pathlib import Path\nwith Path({str(mark)!r}).open('a') as f: f.write('{name} ')\n")
+    return folder, mark
+
+
+def test_code_that_came_with_a_network_runs_only_where_it_is_trusted(marked):
+    folder, mark = marked
+    for path in (folder, folder.parents[1]):
+        with pytest.raises(KdsegError, match=r"parts\.py: the network is built by this Python file"):
+            kdseg.load(path)
+    assert not mark.exists()
+    kdseg.load(folder, trust_code=True)
+    assert set(mark.read_text().split()) == {"parts.py"}
+
+
+def test_code_beside_a_network_of_an_installed_plugin_never_runs(marked):
+    folder, mark = marked
+    card = json.loads((folder / "model.json").read_text())
+    card |= {"backbone": "kdseg/unet1m", "options": {}}
+    (folder / "model.json").write_text(json.dumps(card))
+    (folder / "kdseg.py").write_text((folder / "readme.py").read_text())
+    with pytest.raises(KdsegError, match="these weights cannot be loaded"):  # another network's; built all the same
+        kdseg.load(folder, trust_code=True)
+    assert not mark.exists()

@@ -11,11 +11,13 @@ import time
 import cv2
 import numpy as np
 import pytest
+from attrs import evolve
 
 import kdseg.data.store
 from kdseg.engine import stores
 from kdseg.engine.check import check
 from kdseg.errors import KdsegError
+from kdseg_road.road_files import RoadFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -207,6 +209,19 @@ def test_samples_that_lie_in_no_files_are_told(train, caplog):
         assert (
             f"data.store: the {split} split does not lie in files; its samples are made anew each time" in caplog.text
         )
+
+
+def test_a_split_with_more_than_images_and_masks_is_read_from_its_files(folder, train, contents, caplog, monkeypatch):
+    plain = contents(train(RECIPE).folder)
+    read = RoadFiles.__getitem__
+    monkeypatch.setattr(
+        RoadFiles,
+        "__getitem__",
+        lambda self, index: evolve(read(self, index), extras={"instances": 1} if "/val/" in str(self.files) else {}),
+    )
+    assert contents(train(RECIPE, "data.store=disk", name="stored").folder) == plain
+    assert "the val split is read from its files each time: the store has no place for its instances" in caplog.text
+    assert kept(folder) == [".raw"]
 
 
 def test_without_shared_memory_it_is_told(folder, train, monkeypatch):

@@ -18,8 +18,10 @@ NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,6}", fullmatch=True)
 POSITIVE = st.floats(0.0, 1e6, exclude_min=True)
 SHARES = st.floats(0, 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+PATHS = TEXT.filter(str.isprintable)
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
 PLAIN = st.recursive(
-    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.booleans() | INTEGERS | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
@@ -42,9 +44,9 @@ BACKBONES = component("unet1m", base=st.integers(1, 64), dropout=SHARES) | compo
     "unet70m", norm=st.sampled_from(["batch", "group"])
 )
 SCENES = {
-    "root": TEXT,
+    "root": PATHS,
     "size": st.lists(st.integers(1, 99), min_size=2, max_size=2),
-    "length": st.integers(),
+    "length": INTEGERS,
     "shares": st.dictionaries(TEXT, SHARES, max_size=2),
 }
 SUPERVISED = st.deferred(
@@ -56,7 +58,7 @@ SUPERVISED = st.deferred(
         )
     )
 )
-WEIGHTS = table({"run": TEXT}, which=st.sampled_from(["best", "last"]), model=NAMES, sha256=st.just("0" * 64))
+WEIGHTS = table({"run": PATHS}, which=st.sampled_from(["best", "last"]), model=NAMES, sha256=st.just("0" * 64))
 CURVES = (
     st.floats(0, 10)
     | st.integers(0, 10)
@@ -103,15 +105,15 @@ def recipes(draw) -> dict:
                     train=table({}, **SCENES),
                     val=table({}, **SCENES),
                     augment=st.lists(by_name("HorizontalFlip", "Blur"), max_size=2),
-                    std=st.lists(POSITIVE, min_size=3, max_size=3),
+                    std=st.lists(st.floats(0.001, 1), min_size=3, max_size=3),
                 ),
                 "models": st.just(models),
                 "terms": st.dictionaries(NAMES, terms, min_size=1, max_size=3),
             },
-            seed=st.integers(0, 2**63),
-            callbacks=st.dictionaries(NAMES, component("checkpoint", keep=st.integers()), max_size=2),
+            seed=st.integers(0, 2**63 - 1),
+            callbacks=st.dictionaries(NAMES, component("checkpoint", keep=INTEGERS), max_size=2),
             tracking=table({}, wandb=table({}, tags=st.lists(TEXT, max_size=2))),
-            output=table({"folder": TEXT}),
+            output=table({"folder": PATHS}),
         )
     )
     return document | ({"turns": {"order": turns}} if turns else {})
