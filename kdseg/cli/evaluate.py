@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kdseg.cli._options import view_options
 from kdseg.cli._tables import print_rows
 
 
@@ -18,6 +19,7 @@ from kdseg.cli._tables import print_rows
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
 @click.option("--metric", "metrics", multiple=True, help="A metric beside those of the recipe; may be given again.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at once. The recipe's, if left out.")
+@view_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def command(
     run: Path,
@@ -27,10 +29,12 @@ def command(
     metrics: tuple[str, ...],
     batch_size: int | None,
     as_json: bool,
+    **views: Any,
 ) -> None:
     """Score the networks that a run trained, on a whole split of its dataset.
 
-    RUN is the run's folder, or the folder above it for its latest run.
+    RUN is the run's folder, or the folder above it for its latest run. Windows, scales and mirroring are as the run's
+    recipe says, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.evaluate_run import evaluate_run
@@ -43,6 +47,7 @@ def command(
         which=which,
         metrics=metrics,
         batch_size=batch_size,
+        views={name: value for name, value in views.items() if value is not None},
         console=console_with_log(),
     )
     if as_json:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX, Sample, Samples
+from kdseg.data.slots import Shape, Slots, make_slots
 from kdseg.data.streams import numpy_generator
-from kdseg.data.workers import read_in_workers
+from kdseg.data.workers import PREFETCHED, read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kdseg.data.rare_classes import RareClasses
 
@@ -126,7 +127,7 @@ def train_steps(
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
                 yield order[start : start + share]
 
-    batches = read_in_workers(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers)
+    batches = _batches(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers)
     return _grouped(batches, micro_batches)
 
 
@@ -148,7 +149,27 @@ def eval_batches(
     """
     mine = range(rank, len(samples), world)
     keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
-    return read_in_workers(_BatchMaker(samples, None, num_classes), keys, workers)
+    return _batches(_BatchMaker(samples, None, num_classes), keys, workers)
+
+
+def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], workers: int) -> Iterator[Batch]:
+    """Give the batches of some keys, from workers through slots of shared memory."""
+    # The loader asks for so many batches beyond the one that it just gave, which is copied before it asks for more.
+    slots = make_slots(PREFETCHED * workers + 1) if workers else None
+    if slots is None:
+        yield from read_in_workers(make, keys, workers)
+        return
+    numbered = ((number % len(slots), key) for number, key in enumerate(keys))
+    made = read_in_workers(_IntoSlot(make, slots), numbered, workers)
+    try:
+        for slot, batch, shapes in made:
+            if shapes is None:
+                yield batch
+            else:
+                images, masks = slots.empty(slot, shapes)
+                yield evolve(batch, images=images, masks=masks)
+    finally:
+        made.close()
 
 
 @frozen(eq=False)
@@ -199,6 +220,21 @@ class _BatchMaker:
                 f"{sample.id}: its mask holds the label {label}; labels go from 0 to {self.num_classes - 1}, and "
                 f"{IGNORE_INDEX} is ignored"
             )
+
+
+@frozen(eq=False)
+class _IntoSlot:
+    """Makes a batch whose tensors lie in a slot; their shapes, or None where the batch holds them itself."""
+
+    make: _BatchMaker
+    slots: Slots
+
+    def __call__(self, key: tuple[int, Sequence[tuple[int, ...]]]) -> tuple[int, Batch, tuple[Shape, ...] | None]:
+        slot, pairs = key
+        batch = self.make(pairs)
+        shapes = self.slots.fill(slot, (batch.images, batch.masks))
+        nothing = torch.empty(0, dtype=torch.uint8)
+        return slot, batch if shapes is None else evolve(batch, images=nothing, masks=nothing), shapes
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

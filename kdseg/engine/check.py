@@ -22,6 +22,7 @@ from kdseg.engine.memory import step_memory
 from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
 from kdseg.metrics.segmentation import scores_to_judge_by
 from kdseg.recipe.schema import Learner
@@ -160,7 +161,9 @@ class _Check:
             height, width = images.shape[1:3]
         with self.placed("evaluate.batch_size"):
             batch_size = min(recipe.evaluate.batch_size or recipe.train.batch_size, IMAGES_READ)
-            next(eval_batches(val, batch_size=batch_size, workers=0))
+            judged = next(eval_batches(val, batch_size=batch_size, workers=0)).images
+            with self.placed("evaluate.scales"):
+                WholeImage.of(recipe.evaluate, batch_size).refuse(*judged.shape[1:3])
         self.end_of_phase()
         return height, width
 

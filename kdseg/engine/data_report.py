@@ -9,7 +9,8 @@ from attrs import frozen
 
 from kdseg.data.class_weights import CLASS_WEIGHTS
 from kdseg.engine.evaluate import split_context
-from kdseg.engine.scans import Split, scan_split
+from kdseg.engine.scans import scan_split
+from kdseg.engine.stamps import Split
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import torch
 
 from kdseg.components import DatasetContext, MetricContext
 from kdseg.data.loader import eval_batches
-from kdseg.metrics.confusion import confusion_matrix, predicted_classes
+from kdseg.metrics.confusion import confusion_matrix
 from kdseg.metrics.segmentation import scores
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
     from kdseg.engine.processes import Processes
+    from kdseg.engine.whole_image import WholeImage
     from kdseg.recipe.schema import Recipe
 
 
@@ -40,6 +41,7 @@ def evaluate(
     processes: Processes,
     normalise: Callable[[Tensor], Tensor],
     batch_size: int,
+    whole_image: WholeImage,
     workers: int,
     on_batch: Callable[[int], None] = lambda _images: None,
 ) -> dict[str, dict[str, Any]]:
@@ -53,6 +55,7 @@ def evaluate(
         processes: the processes that share the work.
         normalise: makes uint8 images what the networks take.
         batch_size: images at once in each process.
+        whole_image: how each of them passes through a network.
         workers: loader workers of each process.
         on_batch: told how many images of this process each batch finished.
 
@@ -79,8 +82,7 @@ def evaluate(
         target = batch.masks.to(processes.device, non_blocking=True)
         for name, participant in participants.items():
             with processes.autocast():
-                logits = participant.predict(images).logits
-            prediction = predicted_classes(logits)
+                prediction = whole_image.classes(participant.logits, images)
             matrices[name] += confusion_matrix(prediction, target, size)
             for measure in measures[name].values():
                 measure.update(prediction, target, batch.extras)

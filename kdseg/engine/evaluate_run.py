@@ -15,13 +15,14 @@ from kdseg.engine.processes import Processes
 from kdseg.engine.run_folder import RECIPE, find_run
 from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.weights import weighted_models, weights_file
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen
 from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -35,6 +36,7 @@ def evaluate_run(
     which: str,
     metrics: Sequence[str],
     batch_size: int | None,
+    views: Mapping[str, Any],
     console: Console,
 ) -> dict[str, dict[str, Any]]:
     """Score participants of a run, all unless named, on a whole split.
@@ -45,7 +47,8 @@ def evaluate_run(
         models: participants by name; all, where none is named.
         which: their weights, "best" or "last".
         metrics: metrics by name, beside those of the recipe.
-        batch_size: images at once; the recipe's, where None.
+        batch_size: images, or windows of one, at once; the recipe's, where None.
+        views: fields of `kdseg.engine.whole_image.WholeImage` that are not to be as the recipe says.
         console: shows progress.
 
     Returns:
@@ -86,6 +89,7 @@ def evaluate_run(
         else:
             weights = model_folder(run, name) / f"{which}.safetensors"
         load_weights(participant.module, weights)
+    at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))
         return evaluate(
@@ -95,7 +99,8 @@ def evaluate_run(
             metrics=judges,
             processes=processes,
             normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
-            batch_size=batch_size or recipe.evaluate.batch_size or recipe.train.batch_size,
+            batch_size=at_once,
+            whole_image=WholeImage.of(recipe.evaluate, at_once).changed(views),
             workers=recipe.train.workers,
             on_batch=lambda images: bar.advance(task, images),
         )

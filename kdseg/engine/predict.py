@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
 from kdseg.engine.pictures import overlay, write_image
 from kdseg.engine.submissions import find_submission, refuse_other_classes, refuse_strays
+from kdseg.engine.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -33,6 +34,7 @@ def predict_files(
     which: Literal["best", "last"],
     trust_code: bool,
     benchmark: str | None,
+    views: Mapping[str, Any],
     console: Console,
 ) -> int:
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, or what a benchmark takes.
@@ -45,6 +47,7 @@ def predict_files(
         which: its weights.
         trust_code: as `kdseg.load` takes it.
         benchmark: a dataset by name; `Dataset.submission` says what is written.
+        views: fields of `kdseg.engine.whole_image.WholeImage`; images pass whole through the network otherwise.
         console: shows progress.
 
     Returns:
@@ -55,6 +58,7 @@ def predict_files(
             output that cannot be written or would replace an image, a model that cannot be loaded, or images or a model
             that are not the benchmark's.
     """
+    whole_image = AT_ONCE.changed(views)
     submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
     targets = _targets(
         images, output, _plain_names if submission is None else lambda file: (submission.file_name(file),)
@@ -73,7 +77,8 @@ def predict_files(
     for file, written in each:
         image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored
         refuse_small(image, display_path(file))
-        mask = network.predict(image)
+        whole_image.refuse(*image.shape[:2])
+        mask = network.predict(image, whole_image)
         if submission is None:
             pictures = [mask, overlay(image, mask, network.palette)]
         else:

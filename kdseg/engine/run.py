@@ -42,6 +42,7 @@ from kdseg.engine.scans import refuse_defects, scan_training
 from kdseg.engine.sharding import Sharded
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
+from kdseg.engine.stores import raw_samples
 from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
@@ -99,9 +100,10 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
     refuse_defects(checked, processes)
     settled = settle_weights(loaded, lambda other: run_recipe(other, resume=resume, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
-    folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
-    assert folder is not None
-    return _train_in(folder, evolve(checked, loaded=settled), processes, console)
+    with raw_samples(evolve(checked, loaded=settled)) as checked:
+        folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
+        assert folder is not None
+        return _train_in(folder, checked, processes, console)
 
 
 def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> Finished:
@@ -117,7 +119,8 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
     processes = Processes.start(loaded.recipe.train.precision)
     checked = check(loaded, processes.world)
     refuse_defects(checked, processes)
-    return _train_in(folder, checked, processes, console)
+    with raw_samples(checked) as checked:
+        return _train_in(folder, checked, processes, console)
 
 
 def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:

@@ -17,6 +17,7 @@ from kdseg.engine.pictures import comparison, write_image
 from kdseg.engine.sharding import with_whole_learners
 from kdseg.engine.step_values import StepValues, diverged
 from kdseg.engine.tensor_files import save_weights
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
@@ -111,6 +112,11 @@ class Run:
         return self.checked.classes
 
     @property
+    def whole_image(self) -> WholeImage:
+        """How an image that is judged or shown passes through a network."""
+        return WholeImage.of(self.recipe.evaluate, self.recipe.evaluate.batch_size or self.recipe.train.batch_size)
+
+    @property
     def pictures(self) -> Path:
         """The folder for pictures, made when first asked for."""
         folder = self.folder / "pictures"
@@ -129,11 +135,11 @@ class Run:
 
     @torch.no_grad()
     def predict(self, participant: str, images: Tensor) -> Tensor:
-        """Give a participant's logits for uint8 images N×H×W×3."""
+        """Give a participant's logits for uint8 images N×H×W×3, by windows and scales as `[evaluate]` says."""
         network = self.stepper.participants[participant]
         network.set_training(False)
         with self.processes.autocast():
-            return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
+            return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
 
     @with_whole_learners
     def keep_models(self, folder: Path) -> None:
@@ -217,7 +223,8 @@ class Run:
             metrics=spec.metrics,
             processes=self.processes,
             normalise=self.stepper.normalise,
-            batch_size=spec.batch_size or self.recipe.train.batch_size,
+            batch_size=self.whole_image.batch_size,
+            whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
         found = self._publish({name: self.scores[name] for name in judged})

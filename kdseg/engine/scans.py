@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from kdseg.data.scan import Scan, empty_scan, scan
-from kdseg.engine.files import sha256, write_whole
+from kdseg.engine.files import write_whole
+from kdseg.engine.progress import counted
+from kdseg.engine.stamps import Split, cache_folder, digest_of, lie_in_files, split_of, stamp
 from kdseg.errors import KdsegError, Problem, ProblemsError
-from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from kdseg.components import Dataset
-    from kdseg.data.samples import Samples
     from kdseg.engine.check import Checked
     from kdseg.engine.processes import Processes
     from kdseg.registry import Registry
@@ -34,21 +28,6 @@ MOST_DRAWN = 2000
 LAYOUT = 1
 """Of the kept scans: raised when they change, so that old ones are not read."""
 log = logging.getLogger("kdseg")
-
-
-def lie_in_files(samples: Samples) -> bool:
-    """Whether samples are read from files, as `kdseg.FileSamples` are."""
-    return hasattr(samples, "files")
-
-
-@frozen(kw_only=True)
-class Split:
-    """One split of a dataset."""
-
-    name: str
-    dataset: Dataset
-    samples: Samples
-    num_classes: int
 
 
 def scan_split(split: Split, registry: Registry, *, workers: int, most: int | None = None) -> Scan:
@@ -65,7 +44,7 @@ def scan_split(split: Split, registry: Registry, *, workers: int, most: int | No
         read = min(length, most or length)
         return _scan_shown(split, [position * length // read for position in range(read)], workers)
     place = _place(split, registry)
-    stamps = [_stamp(files) for files in split.samples.files]  # type: ignore[attr-defined]
+    stamps = [stamp(files) for files in split.samples.files]  # type: ignore[attr-defined]
     kept = _kept(place, split.num_classes)
     new = [index for index, stamp in enumerate(stamps) if stamp not in kept.rows]
     if not new:
@@ -86,7 +65,7 @@ def scan_training(checked: Checked) -> Scan:
     """
     recipe = checked.loaded.recipe
     found = scan_split(
-        _split(checked, "train"),
+        split_of(checked, "train"),
         checked.loaded.plugins.registry,
         workers=recipe.train.workers,
         most=MOST_DRAWN if recipe.data.rare_classes is None else None,
@@ -106,7 +85,7 @@ def refuse_defects(checked: Checked, processes: Processes) -> None:
     if processes.is_main:
         loaded = checked.loaded
         for name in ("train", "val"):
-            split = _split(checked, name)
+            split = split_of(checked, name)
             if lie_in_files(split.samples):
                 found = scan_split(split, loaded.plugins.registry, workers=loaded.recipe.train.workers)
                 key = "data.dataset" if split.dataset is loaded.recipe.data.dataset else f"data.{name}"
@@ -116,21 +95,10 @@ def refuse_defects(checked: Checked, processes: Processes) -> None:
         raise ProblemsError(problems)
 
 
-def _split(checked: Checked, name: str) -> Split:
-    samples = checked.train if name == "train" else checked.val
-    dataset = checked.loaded.recipe.data.for_split(name)
-    return Split(name=name, dataset=dataset, samples=samples, num_classes=len(checked.classes))
-
-
 def _scan_shown(split: Split, indices: Sequence[int], workers: int) -> Scan:
-    console = Console(stderr=True)
     log.info("reading %d images of the %s split", len(indices), split.name)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(split.name, total=len(indices))
-        return scan(
-            split.samples, split.num_classes, indices=indices, workers=workers, on_sample=lambda: bar.advance(task)
-        )
+    with counted(split.name, len(indices)) as on_sample:
+        return scan(split.samples, split.num_classes, indices=indices, workers=workers, on_sample=on_sample)
 
 
 @frozen(eq=False)
@@ -200,30 +168,6 @@ def _keep(place: Path, stamps: Sequence[str], found: Scan) -> None:
         log.warning("%s: cannot be written (%s); the next run reads the images again", place, error.strerror)
 
 
-def _stamp(files: Sequence[Path]) -> str:
-    """Give what changes when a sample's files do: their names, sizes and times."""
-    facts = []
-    for file in files:
-        try:
-            status = file.stat()
-        except OSError:
-            facts.append((str(file), -1, -1))
-        else:
-            facts.append((str(file), status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
 def _place(split: Split, registry: Registry) -> Path:
     """Give where the scan of a split is kept: a file for each dataset with its options, split and number of classes."""
-    entry = registry.entry_of(type(split.dataset))
-    code = entry.version if entry.path is None else sha256(entry.path)
-    facts = [LAYOUT, code, plain_component(split.dataset, registry), split.name, split.num_classes]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    return cache_folder() / "scans" / f"{digest[:32]}.npz"
-
-
-def cache_folder() -> Path:
-    """Give where kdseg keeps what it can make again: $KDSEG_CACHE, or ``kdseg`` in the user's cache folder."""
-    if own := os.environ.get("KDSEG_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdseg"
+    return cache_folder() / "scans" / f"{digest_of(split, registry, LAYOUT, split.num_classes)}.npz"

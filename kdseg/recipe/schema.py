@@ -21,6 +21,7 @@ from kdseg.recipe.validators import (
     not_empty,
     one_participant,
     sha256,
+    window_size,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Data:
     rare_classes: Annotated[
         RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"
     ] = None
+    store: Annotated[Literal["memory", "disk"] | None, "keeps decoded images there, as raw arrays; default: no"] = None
     mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
         default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))
     )
@@ -228,6 +230,16 @@ class Evaluate:
     batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
         default=None, validator=optional([ge(1), le(MOST_IMAGES)])
     )
+    window: Annotated[tuple[int, int] | None, "height and width that networks see at once; default: all"] = field(
+        default=None, validator=window_size
+    )
+    overlap: Annotated[float, "the share of a window that the next one sees too, at least"] = field(
+        default=0.33, validator=[ge(0.0), lt(1.0)]
+    )
+    scales: Annotated[tuple[float, ...], "sizes at which networks see an image, as shares of its own"] = field(
+        default=(1.0,), validator=[not_empty, deep_iterable(and_(ge(0.1), le(4.0)))]
+    )
+    flip: Annotated[bool, "let them see each of those mirrored as well"] = False
 
 
 @frozen(kw_only=True)

@@ -53,7 +53,7 @@ class SynthRoad(Dataset):
         default=0.0, validator=[ge(0.0), le(1.0)]
     )
     label_jitter: Annotated[float, "pixels by which boundaries in the training labels wander"] = field(
-        default=0.0, validator=ge(0.0)
+        default=0.0, validator=[ge(0.0), le(64.0)]
     )
 
     @frequency.validator

@@ -14,7 +14,8 @@ from attrs import frozen
 from kdseg.components import Dataset, DatasetContext
 from kdseg.data.samples import ClassTable, Sample
 from kdseg.data.scan import scan
-from kdseg.engine.scans import Split, scan_split
+from kdseg.engine.scans import scan_split
+from kdseg.engine.stamps import Split
 from kdseg.errors import KdsegError
 from kdseg.plugins import load_plugins
 from kdseg.registry import Entry, Registry

@@ -36,9 +36,17 @@ def scores(kdseg, run, metric):
     return json.loads(out)["student"]
 
 
-def test_cityscapes_finds_and_scores_them_as_evaluate_does(kdseg, cityscapes_run, on_disk, folder, official_cityscapes):
+@pytest.fixture
+def predict(kdseg):
+    """Predict with a network that comes from a plugin file, which is trusted."""
+    return lambda *words: kdseg("predict", "--trust-code", *words)
+
+
+def test_cityscapes_finds_and_scores_them_as_evaluate_does(
+    predict, kdseg, cityscapes_run, on_disk, folder, official_cityscapes
+):
     words = ("--which", "last", "-o", "out/results", "--format", "cityscapes")
-    assert kdseg("predict", str(cityscapes_run), str(on_disk / VAL), *words) == (
+    assert predict(str(cityscapes_run), str(on_disk / VAL), *words) == (
         0,
         "7 images: out/results/*.png, as cityscapes takes them\n",
         "",
@@ -58,9 +66,9 @@ def test_cityscapes_finds_and_scores_them_as_evaluate_does(kdseg, cityscapes_run
     assert found["cityscapes/iou"] == pytest.approx(found["miou"], abs=1e-12)
 
 
-def test_bdd100k_finds_and_scores_them_as_evaluate_does(kdseg, bdd100k_run, on_disk, folder, official_bdd100k):
+def test_bdd100k_finds_and_scores_them_as_evaluate_does(predict, kdseg, bdd100k_run, on_disk, folder, official_bdd100k):
     images = on_disk / "bdd100k/images/10k/val"
-    assert kdseg("predict", str(bdd100k_run), str(images), "--which", "last", "--format", "bdd100k").status == 0
+    assert predict(str(bdd100k_run), str(images), "--which", "last", "--format", "bdd100k").status == 0
     official = official_bdd100k(on_disk / "bdd100k/labels/sem_seg/masks/val", folder / "predictions")
     found = scores(kdseg, bdd100k_run, "bdd100k")
     for ours, theirs in (("miou", "mIoU"), ("fiou", "fIoU"), ("pixel_accuracy", "pAcc"), ("precision", "mAcc")):
@@ -69,20 +77,20 @@ def test_bdd100k_finds_and_scores_them_as_evaluate_does(kdseg, bdd100k_run, on_d
     assert found["cityscapes/iiou"] is None  # BDD100K has no instance ids
 
 
-def test_files_are_grey_label_ids_at_the_image_s_own_size(kdseg, cityscapes_run, folder):
+def test_files_are_grey_label_ids_at_the_image_s_own_size(predict, kdseg, cityscapes_run, folder):
     image = np.random.default_rng(0).integers(0, 256, (53, 91, 3), dtype=np.uint8)
     cv2.imwrite("ulm_000001_000001.png", image)
-    assert kdseg("predict", str(cityscapes_run), "ulm_000001_000001.png", "--format", "cityscapes").status == 0
+    assert predict(str(cityscapes_run), "ulm_000001_000001.png", "--format", "cityscapes").status == 0
     (file,) = (folder / "predictions").iterdir()
     assert file.name == "ulm_000001_000001_labelIds.png"
     written = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     assert (written.dtype, written.shape) == (np.uint8, (53, 91))
-    assert np.array_equal(written, np.array(LABEL_IDS)[load(cityscapes_run).predict(image[..., ::-1])])
+    assert np.array_equal(written, np.array(LABEL_IDS)[load(cityscapes_run, trust_code=True).predict(image[..., ::-1])])
 
 
-def test_a_copy_of_a_model_s_folder_writes_them_too(kdseg, cityscapes_run, on_disk, folder):
+def test_a_copy_of_a_model_s_folder_writes_them_too(predict, kdseg, cityscapes_run, on_disk, folder):
     shutil.copytree(cityscapes_run / "models/student", "mine")
-    assert kdseg("predict", "mine", str(on_disk / VAL), "--format", "bdd100k").status == 0
+    assert predict("mine", str(on_disk / VAL), "--format", "bdd100k").status == 0
     assert len(list((folder / "predictions").glob("lindau_*_000019_leftImg8bit.png"))) == 7
 
 
@@ -123,9 +131,9 @@ def test_processes_score_as_one(cityscapes_run, tmp_path):
     "name",
     ["ulm.png", "ulm_1_19_leftImg8bit.png", "ulm_000000_000019_gtFine_labelIds.png", "_000000_000019.png"],
 )
-def test_an_image_that_cityscapes_would_not_find_is_told(kdseg, cityscapes_run, on_disk, folder, name):
+def test_an_image_that_cityscapes_would_not_find_is_told(predict, kdseg, cityscapes_run, on_disk, folder, name):
     cv2.imwrite(name, np.zeros((40, 40, 3), np.uint8))
-    status, out, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), name, "--format", "cityscapes")
+    status, out, err = predict(str(cityscapes_run), str(on_disk / VAL), name, "--format", "cityscapes")
     assert (status, out) == (2, "")
     assert err.startswith(
         f"{name}: Cityscapes finds predictions by city, sequence and frame: its images are named like"
@@ -133,38 +141,38 @@ def test_an_image_that_cityscapes_would_not_find_is_told(kdseg, cityscapes_run, 
     assert not (folder / "predictions").exists()
 
 
-def test_two_images_of_one_frame_are_told(kdseg, cityscapes_run, on_disk, folder):
+def test_two_images_of_one_frame_are_told(predict, kdseg, cityscapes_run, on_disk, folder):
     for name in ("ulm_000000_000019.png", "ulm_000000_000019_leftImg8bit.jpg"):
         cv2.imwrite(name, np.zeros((40, 40, 3), np.uint8))
-    status, _, err = kdseg("predict", str(cityscapes_run), ".", "--format", "cityscapes")
+    status, _, err = predict(str(cityscapes_run), ".", "--format", "cityscapes")
     assert status == 2
     assert "ulm_000000_000019.png and ulm_000000_000019_leftImg8bit.jpg would write the same files" in err
 
 
-def test_masks_of_a_plain_prediction_in_the_way_are_told(kdseg, cityscapes_run, on_disk, folder):
-    assert kdseg("predict", str(cityscapes_run), str(on_disk / VAL)).status == 0
-    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "cityscapes")
+def test_masks_of_a_plain_prediction_in_the_way_are_told(predict, kdseg, cityscapes_run, on_disk, folder):
+    assert predict(str(cityscapes_run), str(on_disk / VAL)).status == 0
+    status, _, err = predict(str(cityscapes_run), str(on_disk / VAL), "--format", "cityscapes")
     assert status == 2
     assert err.startswith(
         "predictions/lindau_000100_000019_leftImg8bit_mask.png: an evaluator would take it for a second"
     )
 
 
-def test_a_format_that_is_none_is_told(kdseg, cityscapes_run, on_disk, folder):
-    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "cityscape")
+def test_a_format_that_is_none_is_told(predict, kdseg, cityscapes_run, on_disk, folder):
+    status, _, err = predict(str(cityscapes_run), str(on_disk / VAL), "--format", "cityscape")
     assert status == 2
     assert "did you mean 'cityscapes'?" in err
-    status, _, err = kdseg("predict", str(cityscapes_run), str(on_disk / VAL), "--format", "camvid")
+    status, _, err = predict(str(cityscapes_run), str(on_disk / VAL), "--format", "camvid")
     assert status == 2
     assert err == "the dataset 'camvid' has no format for submissions; those that have: bdd100k, cityscapes\n"
 
 
-def test_a_model_of_other_classes_is_told(kdseg, cityscapes_run, on_disk, folder):
+def test_a_model_of_other_classes_is_told(predict, kdseg, cityscapes_run, on_disk, folder):
     card = json.loads((cityscapes_run / "models/student/model.json").read_text(encoding="utf-8"))
     shutil.copytree(cityscapes_run / "models/student", "mine")
     card["classes"][:2] = card["classes"][1::-1]
     (folder / "mine/model.json").write_text(json.dumps(card), encoding="utf-8")
-    status, _, err = kdseg("predict", "mine", str(on_disk / VAL), "--format", "bdd100k")
+    status, _, err = predict("mine", str(on_disk / VAL), "--format", "bdd100k")
     assert status == 2
     assert err.startswith("the benchmark takes predictions of the classes road, sidewalk, ")
     assert "; the model's are sidewalk, road, " in err
