@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from kdseg.components import KINDS, Component, Metric, kind_of
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
-from kdseg.recipe import schema
+from kdseg.recipe import schema, schema_keys
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.save import dumps
 from kdseg.recipe.single import plain_component
@@ -84,7 +84,7 @@ def filled(text: str) -> str:
 def recipe_tables() -> str:
     """Describe every table of a recipe and its keys."""
     return "\n".join(
-        f"### {heading}\n\n{inspect.getdoc(cls)}\n\n{_rows(cls, schema.keys_of(cls).items())}"
+        f"### {heading}\n\n{inspect.getdoc(cls)}\n\n{_rows(cls, schema_keys.keys_of(cls).items())}"
         for cls, (heading, _) in TABLES.items()
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from kdseg.recipe.schema import Recipe
 
 CHECKPOINTS = "checkpoints"
-log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
@@ -78,8 +76,8 @@ class Run:
 
     @step_values.default
     def _step_values(self) -> StepValues:
-        at_once = self.processes.device.type == "cpu"
-        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=at_once)
+        on_cpu = self.processes.device.type == "cpu"
+        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=on_cpu)
 
     @property
     def recipe(self) -> Recipe:
@@ -293,8 +291,7 @@ class Run:
 
     def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
-        mask: npt.NDArray[np.uint8] = predicted_classes(logits)[0].cpu().numpy()
-        return mask
+        return predicted_classes(logits)[0].cpu().numpy()
 
     def _save_model(self, name: str, folder: Path, which: str) -> None:
         participant: Participant = self.stepper.participants[name]

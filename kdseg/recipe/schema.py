@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from attrs import Factory, field, fields, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
-from kdseg.components import Backbone, Callback, Component, Dataset, Loss, Metric
-from kdseg.options import Option, component_options, resolved_hint
+from kdseg.components import Backbone, Callback, Dataset, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
 from kdseg.recipe.validators import (
     MOST_STEPS,
@@ -294,26 +292,6 @@ class Recipe:
     callbacks: Annotated[dict[str, Callback], "what else watches the run, by names of your own"] = field(factory=dict)
     tracking: Annotated[Tracking, "where the numbers go"] = Tracking()
     output: Annotated[Output, "where runs are written"] = field(factory=Output)
-
-
-@functools.cache
-def keys_of(cls: type[Any]) -> Mapping[str, Option]:
-    """Give the keys of a table, which a class of this module or a component describes."""
-    if issubclass(cls, Component):
-        return {option.name: option for option in component_options(cls)}
-    keys = {}
-    for attribute in fields(cls):
-        hint, text = get_args(resolved_hint(cls, attribute.name))
-        key = attribute.metadata.get("key", attribute.name)
-        keys[key] = Option(name=attribute.name, type=hint, help=text, default=_default(attribute.default))
-    return keys
-
-
-def _default(default: Any) -> Any:
-    """Give a field's default; None where it is another field's value."""
-    if not isinstance(default, Factory):  # type: ignore[arg-type] # attrs types Factory as a function
-        return default
-    return None if default.takes_self else default.factory()
 
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")

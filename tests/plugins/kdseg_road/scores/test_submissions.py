@@ -110,7 +110,14 @@ def test_processes_score_as_one(cityscapes_run, tmp_path):
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "1"}
             PartialState._reset_state()
         found = evaluate_run(
-            cityscapes_run, split="val", models=(), which="last", metrics=(), batch_size=1, console=Console(quiet=True)
+            cityscapes_run,
+            split="val",
+            models=(),
+            which="last",
+            metrics=(),
+            batch_size=1,
+            views={},
+            console=Console(quiet=True),
         )
         (tmp_path / f"{world}-{rank}.json").write_text(json_text(found), encoding="utf-8")
 
