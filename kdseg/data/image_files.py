@@ -43,8 +43,8 @@ def read_rgb(path: Path, *, upright: bool) -> Image:
     Raises:
         KdsegError: naming the file, where it cannot be read, is damaged or no picture.
     """
-    mode = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return np.asarray(cv2.cvtColor(_decoded(path, _content(path), mode), cv2.COLOR_BGR2RGB), np.uint8)
+    mode = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return np.asarray(_decoded(path, _content(path), mode), np.uint8)
 
 
 def read_labels(path: Path, *, palette: bool = False) -> Image:

@@ -34,6 +34,8 @@ class Labels:
     """Which numbers there are, for errors: "Cityscapes' label ids go from 0 to 33"."""
     palette: bool
     """Whether they may be indices of a palette."""
+    classes: int
+    """How many, where labels are train indices already; else 0. To look them up takes longer than to look at them."""
 
     @classmethod
     def of(cls, train_indices: Sequence[int], told: str, *, palette: bool = False) -> Labels:
@@ -41,7 +43,8 @@ class Labels:
         table = np.full(256, _REFUSED, np.uint8)
         table[: len(train_indices)] = train_indices
         table[IGNORE_INDEX] = IGNORE_INDEX
-        return cls(table, told, palette)
+        as_they_are = [*train_indices] == [*range(len(train_indices))]
+        return cls(table, told, palette, len(train_indices) if as_they_are else 0)
 
     def read(self, file: Path) -> npt.NDArray[np.uint8]:
         """Read a mask, H×W, as train indices.
@@ -50,10 +53,12 @@ class Labels:
             KdsegError: it is no mask, or holds another number.
         """
         labels = read_labels(file, palette=self.palette)
+        if self.classes and (labels + np.uint8(1)).max() <= self.classes:  # 255 has become 0
+            return labels
         mask = np.asarray(cv2.LUT(labels, self.table), np.uint8)
-        if (mask == _REFUSED).any():
-            found = labels[mask == _REFUSED].min()
-            raise KdsegError(f"{file}: holds the label {found}; {self.told}")
+        refused = mask == _REFUSED
+        if refused.any():
+            raise KdsegError(f"{file}: holds the label {labels[refused].min()}; {self.told}")
         return mask
 
 

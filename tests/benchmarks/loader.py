@@ -25,6 +25,7 @@ from kdseg.data.samples import IGNORE_INDEX
 from kdseg.data.store import StoredSamples, write_store
 from kdseg.data.workers import read_in_workers
 from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg_road.cityscapes_labels import TRAIN_IDS
 from kdseg_road.road_files import Labels, RoadFiles
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ KINDS = {
     "480x360 PNG": ((360, 480), (360, 480), ".png"),
 }
 """Height and width of the files and of the crops, and the images' format; masks are PNG."""
+LABELS = {
+    "2048x1024 PNG": TRAIN_IDS,
+    "1280x720 JPEG": range(19),
+    "480x360 PNG": (*range(11), IGNORE_INDEX),
+}
+"""The train index of each label, as Cityscapes, BDD100K and CamVid have them."""
 BATCH = 4
 LIMITS = {0: 0.92, 2: 0.80}
 """The least share of the bare decoding rate, by workers."""
@@ -66,7 +73,7 @@ def main() -> None:
             size, crop, suffix = KINDS[kind]
             files = tuple(write_files(Path(folder), args.images, size, suffix))
             ids = tuple(str(number) for number in range(len(files)))
-            labels = Labels.of((*range(11), IGNORE_INDEX), "labels go from 0 to 11")
+            labels = Labels.of(LABELS[kind], "labels go from 0 to 11")
             samples = RoadFiles(ids, files, (), labels)
             store = Path(folder) / "store"
             write_store(store, samples, [size] * len(files), workers=0)
