@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -121,13 +122,22 @@ def _without_palette(content: bytes) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise KdsegError(f"{path}: is no file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise KdsegError(f"{path}: is larger than {LARGEST_FILE // 2**20} MiB")
-        return path.read_bytes()
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise KdsegError(f"{path}: is no file")
+            if status.st_size > LARGEST_FILE:
+                raise KdsegError(f"{path}: is larger than {LARGEST_FILE // 2**20} MiB")
+            return file.readall()
+    except IsADirectoryError as error:
+        raise KdsegError(f"{path}: is no file") from error
     except OSError as error:
         raise KdsegError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, and a pipe too, for which nobody may ever have anything."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _decoded(path: Path, content: bytes, mode: int) -> npt.NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,19 +182,24 @@ class _BatchMaker:
     rare_classes: RareClasses | None = None
 
     def __call__(self, keys: Sequence[tuple[int, ...]]) -> Batch:
-        samples = [self._sample(*key) for key in keys]
-        sizes = {sample.image.shape[:2]: sample for sample in reversed(samples)}
-        if len(sizes) > 1:
-            found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in reversed(sizes.items()))
-            raise KdsegError(
-                f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a resize, "
-                "or, for evaluation, set evaluate.batch_size = 1"
-            )
+        first = self._sample(*keys[0])
+        images = np.empty((len(keys), *first.image.shape), np.uint8)
+        masks = np.empty(images.shape[:3], np.uint8)
+        ids, extras = [], []
+        # Each is copied before the next is read: what held it is taken again while it is in the processor's cache.
+        for number, sample in enumerate(chain([first], (self._sample(*key) for key in keys[1:]))):
+            if sample.image.shape != first.image.shape:
+                found = ", ".join(f"{one.id} is {one.image.shape[0]}x{one.image.shape[1]}" for one in (first, sample))
+                raise KdsegError(
+                    f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a "
+                    "resize, or, for evaluation, set evaluate.batch_size = 1"
+                )
+            images[number] = sample.image
+            masks[number] = sample.mask  # type: ignore[assignment] # all have one
+            ids.append(sample.id)
+            extras.append(sample.extras)
         return Batch(
-            images=torch.from_numpy(np.stack([sample.image for sample in samples])),
-            masks=torch.from_numpy(np.stack([sample.mask for sample in samples])),  # type: ignore[misc] # all have one
-            ids=tuple(sample.id for sample in samples),
-            extras=tuple(sample.extras for sample in samples),
+            images=torch.from_numpy(images), masks=torch.from_numpy(masks), ids=tuple(ids), extras=tuple(extras)
         )
 
     def _sample(self, epoch: int, index: int, *drawn: int) -> Sample:
