@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
@@ -19,10 +20,12 @@ from kdseg.data.workers import PREFETCHED, read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kdseg.data.rare_classes import RareClasses
 
+Place = Callable[[Sequence[Shape]], list[npt.NDArray[np.uint8]]]
+"""Gives arrays of some shapes to write a batch into."""
 Augment = Callable[[Sample, int, int], Sample]
 """Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
 
@@ -172,6 +175,11 @@ def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], worke
         made.close()
 
 
+def _fresh(shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
+    """Give arrays of some shapes."""
+    return [np.empty(shape, np.uint8) for shape in shapes]
+
+
 @frozen(eq=False)
 class _BatchMaker:
     """Makes the batch of some (epoch, index) pairs, or of the draws of `RareClasses.epoch`."""
@@ -181,10 +189,10 @@ class _BatchMaker:
     num_classes: int = IGNORE_INDEX
     rare_classes: RareClasses | None = None
 
-    def __call__(self, keys: Sequence[tuple[int, ...]]) -> Batch:
+    def __call__(self, keys: Sequence[tuple[int, ...]], place: Place = _fresh) -> Batch:
         first = self._sample(*keys[0])
-        images = np.empty((len(keys), *first.image.shape), np.uint8)
-        masks = np.empty(images.shape[:3], np.uint8)
+        height, width, channels = first.image.shape
+        images, masks = place([(len(keys), height, width, channels), (len(keys), height, width)])
         ids, extras = [], []
         # Each is copied before the next is read: what held it is taken again while it is in the processor's cache.
         for number, sample in enumerate(chain([first], (self._sample(*key) for key in keys[1:]))):
@@ -236,10 +244,18 @@ class _IntoSlot:
 
     def __call__(self, key: tuple[int, Sequence[tuple[int, ...]]]) -> tuple[int, Batch, tuple[Shape, ...] | None]:
         slot, pairs = key
-        batch = self.make(pairs)
-        shapes = self.slots.fill(slot, (batch.images, batch.masks))
+        taken: list[Shape] = []
+
+        def place(shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
+            places = self.slots.places(slot, shapes)
+            taken.extend(() if places is None else shapes)
+            return places or _fresh(shapes)
+
+        batch = self.make(pairs, place)
+        if not taken:
+            return slot, batch, None
         nothing = torch.empty(0, dtype=torch.uint8)
-        return slot, batch if shapes is None else evolve(batch, images=nothing, masks=nothing), shapes
+        return slot, evolve(batch, images=nothing, masks=nothing), tuple(taken)
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -36,28 +36,23 @@ class Slots:
         """Give how many there are."""
         return len(self._slots)
 
-    def fill(self, number: int, tensors: Sequence[Tensor]) -> tuple[Shape, ...] | None:
-        """Write uint8 tensors into a slot and give their shapes; None, where they are too large for it."""
-        if sum(tensor.numel() for tensor in tensors) > len(self._slots[number]):
+    def places(self, number: int, shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]] | None:
+        """Give arrays of some shapes that lie in a slot, one after another; None, where they are too large for it."""
+        ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
+        if ends[-1] > len(self._slots[number]):
             return None
-        for place, tensor in zip(self._places(number, [tuple(one.shape) for one in tensors]), tensors, strict=True):
-            place[...] = tensor.numpy()
-        return tuple(tuple(tensor.shape) for tensor in tensors)
+        return [
+            self._slots[number][start:end].reshape(s) for start, end, s in zip(ends, ends[1:], shapes, strict=False)
+        ]
 
     def empty(self, number: int, shapes: Sequence[Shape]) -> list[Tensor]:
         """Give copies of what lies in a slot, in memory that a GPU reads quickly where there is one."""
         copies = []
-        for place in self._places(number, shapes):
+        for place in self.places(number, shapes) or ():
             copy = torch.empty(place.shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
             copy.numpy()[...] = place
             copies.append(copy)
         return copies
-
-    def _places(self, number: int, shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
-        ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
-        return [
-            self._slots[number][start:end].reshape(s) for start, end, s in zip(ends, ends[1:], shapes, strict=False)
-        ]
 
 
 def make_slots(number: int) -> Slots | None:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kdseg.data.samples import Defect
     from kdseg_road.listing import Listing
 
-_REFUSED = IGNORE_INDEX - 1  # neither a class nor ignored
-
 
 @frozen(eq=False)
 class Labels:
@@ -30,21 +28,19 @@ class Labels:
 
     table: npt.NDArray[np.uint8]
     """256 train indices."""
+    known: int
+    """Numbers from 0 up to, not including, this occur, and 255, which is ignored."""
     told: str
     """Which numbers there are, for errors: "Cityscapes' label ids go from 0 to 33"."""
     palette: bool
     """Whether they may be indices of a palette."""
-    classes: int
-    """How many, where labels are train indices already; else 0. To look them up takes longer than to look at them."""
 
     @classmethod
     def of(cls, train_indices: Sequence[int], told: str, *, palette: bool = False) -> Labels:
-        """Make the table from the train index of each label from 0 on; 255 is ignored, and no other occurs."""
-        table = np.full(256, _REFUSED, np.uint8)
+        """Make the table from the train index of each label from 0 on."""
+        table = np.arange(256, dtype=np.uint8)
         table[: len(train_indices)] = train_indices
-        table[IGNORE_INDEX] = IGNORE_INDEX
-        as_they_are = [*train_indices] == [*range(len(train_indices))]
-        return cls(table, told, palette, len(train_indices) if as_they_are else 0)
+        return cls(table, len(train_indices), told, palette)
 
     def read(self, file: Path) -> npt.NDArray[np.uint8]:
         """Read a mask, H×W, as train indices.
@@ -53,13 +49,12 @@ class Labels:
             KdsegError: it is no mask, or holds another number.
         """
         labels = read_labels(file, palette=self.palette)
-        if self.classes and (labels + np.uint8(1)).max() <= self.classes:  # 255 has become 0
+        if (labels + np.uint8(1)).max() > self.known:  # 255 has become 0
+            found = labels[(labels >= self.known) & (labels != IGNORE_INDEX)].min()
+            raise KdsegError(f"{file}: holds the label {found}; {self.told}")
+        if (self.table == np.arange(256)).all():  # to look them up takes longer than to see that they stay
             return labels
-        mask = np.asarray(cv2.LUT(labels, self.table), np.uint8)
-        refused = mask == _REFUSED
-        if refused.any():
-            raise KdsegError(f"{file}: holds the label {labels[refused].min()}; {self.told}")
-        return mask
+        return np.asarray(cv2.LUT(labels, self.table), np.uint8)
 
 
 @frozen(eq=False)
