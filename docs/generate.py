@@ -9,10 +9,10 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from kdseg.components import KINDS, Component, kind_of
+from kdseg.components import KINDS, Component, Metric, kind_of
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
-from kdseg.recipe import schema
+from kdseg.recipe import schema, schema_keys
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.save import dumps
 from kdseg.recipe.single import plain_component
@@ -30,6 +30,7 @@ TABLES: Mapping[type, tuple[str, str]] = {
     schema.Recipe: ("The top of the file", "recipe"),
     schema.Train: ("`[train]`", "table"),
     schema.Data: ("`[data]`", "table"),
+    schema.RareClasses: ("`[data.rare_classes]`", "table"),
     schema.Learner: ("`[models.NAME]` that learns", "learners"),
     schema.Frozen: ("`[models.NAME]` with frozen", "frozen ones"),
     schema.Shadow: ("`[models.NAME]` with shadow_of", "shadows"),
@@ -83,7 +84,7 @@ def filled(text: str) -> str:
 def recipe_tables() -> str:
     """Describe every table of a recipe and its keys."""
     return "\n".join(
-        f"### {heading}\n\n{inspect.getdoc(cls)}\n\n{_rows(cls, schema.keys_of(cls).items())}"
+        f"### {heading}\n\n{inspect.getdoc(cls)}\n\n{_rows(cls, schema_keys.keys_of(cls).items())}"
         for cls, (heading, _) in TABLES.items()
     )
 
@@ -114,7 +115,15 @@ def _components(registry: Registry, kind: str) -> Iterator[str]:
         if entry.distribution == "kdseg":
             options = {option.name: option for option in component_options(entry.cls)}
             rows = _rows(entry.cls, options.items(), registry) if options else "It has no options.\n"
-            yield f"### `{entry.name}`\n\n{inspect.getdoc(entry.cls)}\n\n{_origin(entry)}\n\n{rows}"
+            told = [inspect.getdoc(entry.cls) or "", *_scores(entry), _origin(entry), rows]
+            yield f"### `{entry.name}`\n\n" + "\n\n".join(told)
+
+
+def _scores(entry: Entry) -> Iterator[str]:
+    """Say what a recipe with a metric can judge by."""
+    if issubclass(entry.cls, Metric):
+        names = ", ".join(f"`{entry.name}/{score}`" for score in entry.cls.scores)
+        yield f"A recipe can judge by {names}."
 
 
 def _origin(entry: Entry) -> str:

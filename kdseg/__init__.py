@@ -18,9 +18,13 @@ if TYPE_CHECKING:
         DiagnosticContext,
         Loss,
         LossContext,
+        Metric,
+        MetricContext,
     )
+    from kdseg.data.class_weights import CLASS_WEIGHTS
     from kdseg.data.image_files import read_labels, read_rgb
-    from kdseg.data.samples import IGNORE_INDEX, ClassTable, Sample, Samples
+    from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.metrics_file import read_metrics
     from kdseg.engine.models import load
@@ -28,25 +32,30 @@ if TYPE_CHECKING:
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
     from kdseg.losses import LossCall, LossModule, PixelLoss, Prediction
+    from kdseg.metrics.measure import Measure
 
 _HOMES = {
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
-        "Diagnostic", "DiagnosticContext", "Loss", "LossContext",
+        "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
     ),
+    "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
-    "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Sample", "Samples"),
+    "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
+    "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
     "kdseg.engine.metrics_file": ("read_metrics",),
     "kdseg.engine.models": ("load",),
     "kdseg.errors": ("KdsegError",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
+    "kdseg.metrics.measure": ("Measure",),
     "kdseg.losses": ("LossCall", "LossModule", "PixelLoss", "Prediction"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CLASS_WEIGHTS",
     "IGNORE_INDEX",
     "Accumulator",
     "Backbone",
@@ -57,8 +66,10 @@ __all__ = [
     "ClassTable",
     "Dataset",
     "DatasetContext",
+    "Defect",
     "Diagnostic",
     "DiagnosticContext",
+    "FileSamples",
     "Findings",
     "Hooks",
     "KdsegError",
@@ -66,11 +77,15 @@ __all__ = [
     "LossCall",
     "LossContext",
     "LossModule",
+    "Measure",
+    "Metric",
+    "MetricContext",
     "PixelLoss",
     "Prediction",
     "RunView",
     "Sample",
     "Samples",
+    "Submission",
     "hookimpl",
     "load",
     "read_labels",

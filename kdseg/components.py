@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdseg.data.samples import ClassTable, Samples
+    from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
+    from kdseg.metrics.measure import Measure
 
 
 class Component:
@@ -62,6 +64,8 @@ class DatasetContext:
     split: str
     seed: int
     """The recipe's seed, for datasets that draw their samples."""
+    extras: tuple[str, ...] = ()
+    """What `Sample.extras` must hold where the dataset has it: what the metrics that judge the split ask for."""
 
 
 class Dataset(Component):
@@ -72,6 +76,8 @@ class Dataset(Component):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    submission: ClassVar[Submission | None] = None
+    """How its benchmark takes predictions: what ``kdseg predict --format NAME`` writes, NAME being the dataset's."""
 
     def build(self, ctx: DatasetContext) -> Samples:
         """Give the samples of the split `ctx.split`, one of `splits`."""
@@ -152,6 +158,29 @@ class Diagnostic(Component):
 
 
 @frozen(kw_only=True)
+class MetricContext:
+    """What a metric is built for."""
+
+    classes: ClassTable
+
+
+class Metric(Component):
+    """Scores of predicted classes on a whole split, as a benchmark publishes them.
+
+    `build` gives a `kdseg.metrics.measure.Measure`.
+    """
+
+    scores: ClassVar[tuple[str, ...]]
+    """The numbers that it gives, by name: a recipe may judge by each, so greater is better."""
+    extras: ClassVar[tuple[str, ...]] = ()
+    """What it reads of `Sample.extras`."""
+
+    def build(self, ctx: MetricContext) -> Measure:
+        """Make an accumulator whose memory does not grow with the images."""
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
 class CallbackContext:
     """What a callback is built for."""
 
@@ -193,11 +222,12 @@ KINDS: Mapping[str, Kind] = {
         Kind("backbone", Backbone),
         Kind("dataset", Dataset),
         Kind("loss", Loss),
+        Kind("metric", Metric),
         Kind("diagnostic", Diagnostic),
         Kind("callback", Callback),
     )
 }
-"""A sixth kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""
+"""A seventh kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""
 
 
 def kind_of(cls: type[Component]) -> Kind:

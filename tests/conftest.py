@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 os.environ |= {
     "NO_ALBUMENTATIONS_UPDATE": "1",  # it asks a server for its newest version otherwise
     "WANDB_MODE": "offline",
+    "KDSEG_CACHE": tempfile.mkdtemp(prefix="kdseg-tests-"),  # nothing of the user's own is read or written
     "OMP_NUM_THREADS": "1",  # read by torch when a test loads it: on tiny networks, threads that wait cost more
 }
 os.environ.pop("KDSEG_DISABLE_PLUGINS", None)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = TypeVar("Command", bound=Callable[..., Any])
+
+SMALLEST = 32
+"""Height and width that every network takes."""
 
 settings_option = click.option(
     "--set",
@@ -11,3 +22,43 @@ settings_option = click.option(
     metavar="KEY=VALUE",
     help="Change a value of the recipe: a dotted key and a TOML value, as train.epochs=2. May be given again.",
 )
+
+
+def _window(text: str) -> tuple[int, int]:
+    """Read height and width of a window: ``512x1024``."""
+    found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if min(size) < SMALLEST:
+        raise click.BadParameter(f"{text!r} is no height and width, {SMALLEST} or more, as 512x1024")
+    return size
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    """Read scales of an image: ``0.75,1,1.25``."""
+    words = text.split(",")
+    if not all(re.fullmatch(r"\d{1,3}(\.\d+)?|\.\d+", word) and float(word) > 0 for word in words):
+        raise click.BadParameter(f"{text!r} are no numbers above 0 with commas between, as 0.75,1,1.25")
+    return tuple(map(float, words))
+
+
+def view_options(command: Command) -> Command:
+    """Add what says how an image passes through a network; what is left out comes as None."""
+    for option in (
+        click.option("--flip/--no-flip", default=None, help="See each image mirrored as well."),
+        click.option(
+            "--scales", type=_scales, metavar="S,S,…", help="Sizes at which to see an image, as shares of its own."
+        ),
+        click.option(
+            "--overlap",
+            type=click.FloatRange(0, 1, max_open=True),
+            help="The share of a window that the next one sees too, at least. 0.33, if nothing else is said.",
+        ),
+        click.option(
+            "--window",
+            type=_window,
+            metavar="HEIGHTxWIDTH",
+            help="What to see at once; larger than the image: all of it.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kdseg.cli._options import view_options
 from kdseg.cli._tables import print_rows
 
 
@@ -16,19 +17,38 @@ from kdseg.cli._tables import print_rows
 @click.option("--split", default="val", show_default=True, help="Which split of the run's dataset.")
 @click.option("--model", "models", multiple=True, help="Which learner; may be given again. All, if left out.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
+@click.option("--metric", "metrics", multiple=True, help="A metric beside those of the recipe; may be given again.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at once. The recipe's, if left out.")
+@view_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def command(run: Path, split: str, models: tuple[str, ...], which: str, batch_size: int | None, as_json: bool) -> None:
+def command(
+    run: Path,
+    split: str,
+    models: tuple[str, ...],
+    which: str,
+    metrics: tuple[str, ...],
+    batch_size: int | None,
+    as_json: bool,
+    **views: Any,
+) -> None:
     """Score the networks that a run trained, on a whole split of its dataset.
 
-    RUN is the run's folder, or the folder above it for its latest run.
+    RUN is the run's folder, or the folder above it for its latest run. Windows, scales and mirroring are as the run's
+    recipe says, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.evaluate_run import evaluate_run
     from kdseg.engine.files import json_text
 
     scores = evaluate_run(
-        run, split=split, models=models, which=which, batch_size=batch_size, console=console_with_log()
+        run,
+        split=split,
+        models=models,
+        which=which,
+        metrics=metrics,
+        batch_size=batch_size,
+        views={name: value for name, value in views.items() if value is not None},
+        console=console_with_log(),
     )
     if as_json:
         click.echo(json_text(scores, indent=2))
@@ -41,8 +61,11 @@ def _print(scores: dict[str, dict[str, Any]], split: str) -> None:
     totals = [key for key, value in scores[names[0]].items() if isinstance(value, float)]
     rows = [("", *names)]
     rows += [(key, *(_number(scores[name][key]) for name in names)) for key in totals]
+    tables = [key for key, value in scores[names[0]].items() if isinstance(value, dict)]
     rows += [
-        (f"IoU {label}", *(_number(scores[name]["iou"][label]) for name in names)) for label in scores[names[0]]["iou"]
+        (f"{'IoU' if key == 'iou' else key} {label}", *(_number(scores[name][key][label]) for name in names))
+        for key in tables
+        for label in scores[names[0]][key]
     ]
     print_rows(f"{split} split", rows)
 

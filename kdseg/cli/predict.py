@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
+
+from kdseg.cli._options import view_options
 
 
 @click.command(short_help="Segment any images.")
@@ -15,9 +17,11 @@ import click
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
-    help="Folder for the masks and overlays.",
+    help="Folder for what is written.",
 )  # fmt: skip
+@view_options
 @click.option("--trust-code", is_flag=True, help="Run the Python file that came with the network, where one did.")
+@click.option("--format", "benchmark", help="Write what a dataset's benchmark takes, such as cityscapes or bdd100k.")
 def command(
     run: Path,
     images: tuple[Path, ...],
@@ -25,16 +29,29 @@ def command(
     which: Literal["best", "last"],
     output: Path,
     trust_code: bool,
+    benchmark: str | None,
+    **views: Any,
 ) -> None:
     """Segment images with a network that a run trained.
 
     RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image
-    NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image.
+    NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image;
+    with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. The network sees an
+    image as it is, at once, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.predict import predict_files
 
     written = predict_files(
-        run, images, output, model=model, which=which, trust_code=trust_code, console=console_with_log()
+        run,
+        images,
+        output,
+        model=model,
+        which=which,
+        trust_code=trust_code,
+        benchmark=benchmark,
+        views={name: value for name, value in views.items() if value is not None},
+        console=console_with_log(),
     )
-    click.echo(f"{written} images: {output}/*_mask.png and *_overlay.png")
+    what = "*_mask.png and *_overlay.png" if benchmark is None else f"*.png, as {benchmark} takes them"
+    click.echo(f"{written} images: {output}/{what}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def command(kind: str, name: str, as_json: bool) -> None:
     """Show one component: its help, its options with types and defaults, and where it comes from.
 
-    KIND is backbone, dataset, loss, diagnostic or callback; `kdseg list-plugins` lists the names.
+    KIND is backbone, dataset, loss, metric, diagnostic or callback; `kdseg list-plugins` lists the names.
     """
     from kdseg.options import component_options
     from kdseg.plugins import load_plugins
@@ -38,6 +38,7 @@ def command(kind: str, name: str, as_json: bool) -> None:
 
 def _as_data(entry: Entry, options: tuple[Option, ...]) -> dict[str, Any]:
     """Give everything as plain data."""
+    from kdseg.components import Metric
     from kdseg.options import type_text
 
     return {
@@ -54,17 +55,20 @@ def _as_data(entry: Entry, options: tuple[Option, ...]) -> dict[str, Any]:
             | ({} if option.required else {"default": _plain(option.default)})
             for option in options
         ],
-    }
+    } | ({"scores": list(entry.cls.scores)} if issubclass(entry.cls, Metric) else {})
 
 
 def _print(entry: Entry, options: tuple[Option, ...]) -> None:
     """Print everything for people."""
+    from kdseg.components import Metric
     from kdseg.options import type_text
 
     click.echo(f"{entry.kind.name} {entry.qualified} (plugin {entry.plugin} of {entry.distribution} {entry.version})")
     if entry.cls.requires:
         click.echo(f"needs {', '.join(entry.cls.requires)}")
     click.echo(f"\n{inspect.cleandoc(entry.cls.__doc__ or '')}\n")
+    if issubclass(entry.cls, Metric):
+        click.echo(f"scores to judge by: {', '.join(f'{entry.name}/{score}' for score in entry.cls.scores)}\n")
     rows = [
         (
             option.name,

@@ -124,7 +124,7 @@ class Augmentation:
             index: the sample's, in its dataset.
 
         Returns:
-            A sample with a contiguous uint8 image and mask; an unlabelled one is ignored everywhere.
+            A sample with a uint8 image and mask, maybe views of others; an unlabelled one is ignored everywhere.
 
         Raises:
             KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
@@ -137,7 +137,7 @@ class Augmentation:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise KdsegError(f"data.augment: fails on {sample.id} ({_size(sample.image)}): {what}") from error
-        return evolve(sample, image=np.ascontiguousarray(changed["image"]), mask=np.ascontiguousarray(changed["mask"]))
+        return evolve(sample, image=changed["image"], mask=changed["mask"])
 
     def check(self, sample: Sample) -> None:
         """Try each transform on a sample.

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX, Sample, Samples
+from kdseg.data.slots import Shape, Slots, make_slots
 from kdseg.data.streams import numpy_generator
-from kdseg.data.workers import read_in_workers
+from kdseg.data.workers import PREFETCHED, read_in_workers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from kdseg.data.rare_classes import RareClasses
+
+Place = Callable[[Sequence[Shape]], list[npt.NDArray[np.uint8]]]
+"""Gives arrays of some shapes to write a batch into."""
 Augment = Callable[[Sample, int, int], Sample]
 """Changes a sample as its epoch and index say; `kdseg.data.augment.Augmentation` is one."""
 
@@ -34,15 +40,17 @@ class Batch:
     """N×H×W uint8, train indices with `IGNORE_INDEX` for ignored pixels, everywhere in unlabelled images."""
     ids: tuple[str, ...]
     """Of the samples."""
+    extras: tuple[Mapping[str, Any], ...]
+    """Of the samples."""
 
     def pin_memory(self) -> Batch:
         """Give it in memory that a GPU reads quickly; torch's loader calls this."""
-        return Batch(images=self.images.pin_memory(), masks=self.masks.pin_memory(), ids=self.ids)
+        return evolve(self, images=self.images.pin_memory(), masks=self.masks.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
         """Give it on a device; from pinned memory without waiting."""
         images, masks = (values.to(device, non_blocking=True) for values in (self.images, self.masks))
-        return Batch(images=images, masks=masks, ids=self.ids)
+        return evolve(self, images=images, masks=masks)
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -74,11 +82,12 @@ def train_steps(
     last_step: int,
     num_classes: int = IGNORE_INDEX,
     workers: int,
+    rare_classes: RareClasses | None = None,
 ) -> Iterator[list[Batch]]:
     """Give, for each optimizer step from `first_step` up to, not including, `last_step`, this process's micro-batches.
 
-    Step s takes the global batch number s modulo the steps of an epoch, of a permutation that follows from the seed
-    and the epoch alone. Processes, then micro-batches, take equal consecutive shares of it.
+    Step s takes the global batch number s modulo the steps of an epoch, of a permutation (or of draws by class) that
+    follows from the seed and the epoch alone. Processes, then micro-batches, take equal consecutive shares of it.
 
     Args:
         samples: the training split.
@@ -92,6 +101,7 @@ def train_steps(
         last_step: the steps of the whole run.
         num_classes: labels of this or more are refused, but for `IGNORE_INDEX`.
         workers: loader processes; 0 loads in this one.
+        rare_classes: draws each epoch by its classes, in place of a permutation.
 
     Raises:
         KdsegError: fewer samples than a batch, or a batch that cannot be shared equally; while iterating, whatever is
@@ -106,16 +116,21 @@ def train_steps(
         )
     share = batch_size // shares
 
-    def keys() -> Iterator[list[tuple[int, int]]]:
+    def ordered(epoch: int) -> Sequence[tuple[int, ...]]:
+        if rare_classes is not None:
+            return rare_classes.epoch(seed, epoch)
+        return [(epoch, index) for index in numpy_generator(seed, "order", epoch).permutation(len(samples)).tolist()]
+
+    def keys() -> Iterator[Sequence[tuple[int, ...]]]:
         for step in range(first_step, last_step):
             epoch, number = divmod(step, per_epoch)
             if step == first_step or number == 0:
-                order = numpy_generator(seed, "order", epoch).permutation(len(samples)).tolist()
+                order = ordered(epoch)
             for micro_batch in range(micro_batches):
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
-                yield [(epoch, index) for index in order[start : start + share]]
+                yield order[start : start + share]
 
-    batches = read_in_workers(_BatchMaker(samples, augmentation, num_classes), keys(), workers)
+    batches = _batches(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers)
     return _grouped(batches, micro_batches)
 
 
@@ -137,40 +152,74 @@ def eval_batches(
     """
     mine = range(rank, len(samples), world)
     keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
-    return read_in_workers(_BatchMaker(samples, None, num_classes), keys, workers)
+    return _batches(_BatchMaker(samples, None, num_classes), keys, workers)
+
+
+def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], workers: int) -> Iterator[Batch]:
+    """Give the batches of some keys, from workers through slots of shared memory."""
+    # The loader asks for so many batches beyond the one that it just gave, which is copied before it asks for more.
+    slots = make_slots(PREFETCHED * workers + 1) if workers else None
+    if slots is None:
+        yield from read_in_workers(make, keys, workers)
+        return
+    numbered = ((number % len(slots), key) for number, key in enumerate(keys))
+    made = read_in_workers(_IntoSlot(make, slots), numbered, workers)
+    try:
+        for slot, batch, shapes in made:
+            if shapes is None:
+                yield batch
+            else:
+                images, masks = slots.empty(slot, shapes)
+                yield evolve(batch, images=images, masks=masks)
+    finally:
+        made.close()
+
+
+def _fresh(shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
+    """Give arrays of some shapes."""
+    return [np.empty(shape, np.uint8) for shape in shapes]
 
 
 @frozen(eq=False)
 class _BatchMaker:
-    """Makes the batch of some (epoch, index) pairs."""
+    """Makes the batch of some (epoch, index) pairs, or of the draws of `RareClasses.epoch`."""
 
     samples: Samples
     augmentation: Augment | None
     num_classes: int = IGNORE_INDEX
+    rare_classes: RareClasses | None = None
 
-    def __call__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        samples = [self._sample(epoch, index) for epoch, index in keys]
-        sizes = {sample.image.shape[:2]: sample for sample in reversed(samples)}
-        if len(sizes) > 1:
-            found = ", ".join(f"{sample.id} is {height}x{width}" for (height, width), sample in reversed(sizes.items()))
-            raise KdsegError(
-                f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a resize, "
-                "or, for evaluation, set evaluate.batch_size = 1"
-            )
+    def __call__(self, keys: Sequence[tuple[int, ...]], place: Place = _fresh) -> Batch:
+        first = self._sample(*keys[0])
+        height, width, channels = first.image.shape
+        images, masks = place([(len(keys), height, width, channels), (len(keys), height, width)])
+        ids, extras = [], []
+        # Each is copied before the next is read: what held it is taken again while it is in the processor's cache.
+        for number, sample in enumerate(chain([first], (self._sample(*key) for key in keys[1:]))):
+            if sample.image.shape != first.image.shape:
+                found = ", ".join(f"{one.id} is {one.image.shape[0]}x{one.image.shape[1]}" for one in (first, sample))
+                raise KdsegError(
+                    f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a "
+                    "resize, or, for evaluation, set evaluate.batch_size = 1"
+                )
+            images[number] = sample.image
+            masks[number] = sample.mask  # type: ignore[assignment] # all have one
+            ids.append(sample.id)
+            extras.append(sample.extras)
         return Batch(
-            images=torch.from_numpy(np.stack([sample.image for sample in samples])),
-            masks=torch.from_numpy(np.stack([sample.mask for sample in samples])),  # type: ignore[misc] # all have one
-            ids=tuple(sample.id for sample in samples),
+            images=torch.from_numpy(images), masks=torch.from_numpy(masks), ids=tuple(ids), extras=tuple(extras)
         )
 
-    def _sample(self, epoch: int, index: int) -> Sample:
+    def _sample(self, epoch: int, index: int, *drawn: int) -> Sample:
         try:
             sample = labelled(self.samples[index])
         except KdsegError:
             raise
         except Exception as error:
             raise KdsegError(f"sample {index} cannot be read: {type(error).__name__}: {error}") from error
-        if self.augmentation is not None:
+        if self.augmentation is not None and self.rare_classes is not None:
+            sample = self.rare_classes.view(sample, self.augmentation, epoch, *drawn)
+        elif self.augmentation is not None:
             sample = self.augmentation(sample, epoch, index)
         self._refuse_labels(sample)
         return sample
@@ -184,6 +233,29 @@ class _BatchMaker:
                 f"{sample.id}: its mask holds the label {label}; labels go from 0 to {self.num_classes - 1}, and "
                 f"{IGNORE_INDEX} is ignored"
             )
+
+
+@frozen(eq=False)
+class _IntoSlot:
+    """Makes a batch whose tensors lie in a slot; their shapes, or None where the batch holds them itself."""
+
+    make: _BatchMaker
+    slots: Slots
+
+    def __call__(self, key: tuple[int, Sequence[tuple[int, ...]]]) -> tuple[int, Batch, tuple[Shape, ...] | None]:
+        slot, pairs = key
+        taken: list[Shape] = []
+
+        def place(shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
+            places = self.slots.places(slot, shapes)
+            taken.extend(() if places is None else shapes)
+            return places or _fresh(shapes)
+
+        batch = self.make(pairs, place)
+        if not taken:
+            return slot, batch, None
+        nothing = torch.empty(0, dtype=torch.uint8)
+        return slot, evolve(batch, images=nothing, masks=nothing), tuple(taken)
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

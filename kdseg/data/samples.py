@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -63,3 +64,26 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample:
         """Give one sample."""
         ...
+
+
+@frozen
+class Defect:
+    """Something wrong with a file of a dataset."""
+
+    file: Path
+    text: str
+    """What is wrong, and what would be right, to follow the file's name: "has no mask of the same name"."""
+
+    def __str__(self) -> str:
+        """Tell it as an error does."""
+        return f"{self.file}: {self.text}"
+
+
+class FileSamples(Samples, Protocol):
+    """Samples that lie in files. What can be kept of them, is kept by their files' names, sizes and times."""
+
+    files: Sequence[tuple[Path, ...]]
+    """What each sample is read from, its image first."""
+    defects: Sequence[Defect]
+    """What was wrong already in the listing: an image without a mask, two files of one name. Those samples are left
+    out, and no run begins while there are any."""

@@ -20,14 +20,16 @@ from torch.utils.data import DataLoader, Dataset
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
 Key = TypeVar("Key")
 Made = TypeVar("Made")
+PREFETCHED = 2
+"""Things that are made ahead by each worker."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Iterator[Made]:
+def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Generator[Made, None, None]:
     """Give ``make(key)`` for each key, in order, made ahead by worker processes.
 
     Closing the iterator, or leaving it behind, ends the workers.
@@ -47,6 +49,7 @@ def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: i
         batch_size=None,
         sampler=keys,
         num_workers=workers,
+        prefetch_factor=PREFETCHED if workers else None,
         collate_fn=_as_it_is,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=partial(_start_worker, os.getpid(), closing),

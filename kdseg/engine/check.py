@@ -6,25 +6,25 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from attrs import define, field, frozen
 
 from kdseg.by_name import OptionError
-from kdseg.components import ClassShares, DatasetContext
+from kdseg.components import ClassShares, MetricContext
 from kdseg.data.augment import Augmentation
-from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
-from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.check_parts import IMAGES_READ, check_samples, try_forward
+from kdseg.engine.evaluate import split_context
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
 from kdseg.engine.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.plan import Plan
 from kdseg.engine.weights import check_weights, weighted_models
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError, Problem, ProblemsError, did_you_mean, display_path
-from kdseg.metrics.segmentation import METRICS
+from kdseg.metrics.segmentation import scores_to_judge_by
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
     from kdseg.recipe.load import LoadedRecipe
-
-IMAGES_READ = 8
-"""How many images of a split are read, at most, to see whether they fit the networks and each other."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -77,6 +74,9 @@ class _Check:
         with self.placed("data.dataset"):
             classes = recipe.data.dataset.class_table()
         self.end_of_phase()
+        with self.placed("evaluate.metrics"):
+            for metric in recipe.evaluate.metrics:
+                metric.build(MetricContext(classes=classes))
         participants = self.build_phase(len(classes))
         augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
         train, val = self.open_splits(len(classes))
@@ -127,9 +127,12 @@ class _Check:
         opened: dict[str, Samples] = {}
         for split in ("train", "val"):
             dataset = data.for_split(split)
-            with self.placed("data.dataset" if dataset is data.dataset else f"data.{split}"):
-                samples = dataset.build(DatasetContext(split=split, seed=self.loaded.recipe.seed))
-                _check_samples(samples, split, num_classes)
+            key = "data.dataset" if dataset is data.dataset else f"data.{split}"
+            with self.placed(key):
+                samples = dataset.build(split_context(self.loaded.recipe, split))
+                for defect in getattr(samples, "defects", ()):
+                    self.problem(key, str(defect))
+                check_samples(samples, split, num_classes)
                 opened[split] = samples
         if "train" in opened:
             with self.placed("train.batch_size"):
@@ -158,7 +161,9 @@ class _Check:
             height, width = images.shape[1:3]
         with self.placed("evaluate.batch_size"):
             batch_size = min(recipe.evaluate.batch_size or recipe.train.batch_size, IMAGES_READ)
-            next(eval_batches(val, batch_size=batch_size, workers=0))
+            judged = next(eval_batches(val, batch_size=batch_size, workers=0)).images
+            with self.placed("evaluate.scales"):
+                WholeImage.of(recipe.evaluate, batch_size).refuse(*judged.shape[1:3])
         self.end_of_phase()
         return height, width
 
@@ -174,7 +179,7 @@ class _Check:
                 with self.placed(f"models.{name}.schedule"):
                     try_schedule(participant.spec.schedule, participant.spec.optimizer, plan.learner_steps[name])
             with self.placed(f"models.{name}.backbone"):
-                _try_forward(participant, batch, size, num_classes)
+                try_forward(participant, batch, size, num_classes)
         self.end_of_phase()
         taps = {}
         for name, spec in recipe.terms.items():
@@ -197,8 +202,9 @@ class _Check:
     def check_plan(self, plan: Plan) -> None:
         """Refuse turns, terms and learners that the whole run never reaches."""
         recipe = self.loaded.recipe
-        if recipe.evaluate.metric not in METRICS:
-            hint = did_you_mean(recipe.evaluate.metric, METRICS) or f"; known are {', '.join(METRICS)}"
+        known = scores_to_judge_by(recipe.evaluate.metrics)
+        if recipe.evaluate.metric not in known:
+            hint = did_you_mean(recipe.evaluate.metric, known) or f"; known are {', '.join(known)}"
             self.problem("evaluate.metric", f"unknown metric {recipe.evaluate.metric!r}{hint}")
         steps = f"in the run's {plan.total_steps} steps" if plan.total_steps > 1 else "in the run's only step"
         for turn in plan.idle_turns:
@@ -263,21 +269,6 @@ class _Check:
             raise ProblemsError(self.problems)
 
 
-def _check_samples(samples: Samples, split: str, num_classes: int) -> None:
-    """Refuse a split without samples, or one whose first samples no network could learn from."""
-    if not len(samples):
-        raise KdsegError(f"the {split} split has no images")
-    for index in range(min(len(samples), IMAGES_READ)):
-        sample = labelled(samples[index])
-        refuse_small(sample.image, f"{split} image {sample.id}")
-        labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
-        if labels:
-            raise KdsegError(
-                f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
-                f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
-            )
-
-
 def _has_batch_norm(participants: Iterable[Participant]) -> bool:
     kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
     learners = [one.module for one in participants if isinstance(one.spec, Learner)]
@@ -286,21 +277,3 @@ def _has_batch_norm(participants: Iterable[Participant]) -> bool:
 
 def _count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:
-    """Run a batch through on the meta device, in the mode that training needs."""
-    learns = isinstance(participant.spec, Learner)
-    participant.set_training(learns)
-    try:
-        logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
-    except Exception as error:
-        raise KdsegError(
-            f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "
-            "fewer down-samplings may mend it"
-        ) from error
-    if logits.shape != (batch, num_classes, *size):
-        raise KdsegError(
-            f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
-            f"{(batch, num_classes, *size)} is right"
-        )

@@ -6,18 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from kdseg.components import DatasetContext, MetricContext
 from kdseg.data.loader import eval_batches
-from kdseg.metrics.confusion import confusion_matrix, predicted_classes
+from kdseg.metrics.confusion import confusion_matrix
 from kdseg.metrics.segmentation import scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from kdseg.data.samples import Samples
+    from kdseg.components import Metric
+    from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.participants import Participant
     from kdseg.engine.processes import Processes
+    from kdseg.engine.whole_image import WholeImage
+    from kdseg.recipe.schema import Recipe
+
+
+def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> DatasetContext:
+    """Say which samples a split's dataset is to give: on `val`, with what the recipe's metrics read."""
+    judging = (*metrics, *(recipe.evaluate.metrics if split == "val" else ()))
+    extras = dict.fromkeys(extra for metric in judging for extra in metric.extras)
+    return DatasetContext(split=split, seed=recipe.seed, extras=tuple(extras))
 
 
 @torch.no_grad()
@@ -25,10 +36,12 @@ def evaluate(
     participants: Mapping[str, Participant],
     samples: Samples,
     *,
-    classes: tuple[str, ...],
+    classes: ClassTable,
+    metrics: Sequence[Metric],
     processes: Processes,
     normalise: Callable[[Tensor], Tensor],
     batch_size: int,
+    whole_image: WholeImage,
     workers: int,
     on_batch: Callable[[int], None] = lambda _images: None,
 ) -> dict[str, dict[str, Any]]:
@@ -37,18 +50,23 @@ def evaluate(
     Args:
         participants: who is judged, by name.
         samples: the whole split.
-        classes: the names of the classes.
+        classes: the classes.
+        metrics: what scores them, beside the plain scores.
         processes: the processes that share the work.
         normalise: makes uint8 images what the networks take.
         batch_size: images at once in each process.
+        whole_image: how each of them passes through a network.
         workers: loader workers of each process.
         on_batch: told how many images of this process each batch finished.
 
     Returns:
-        For each participant, its scores as `kdseg.metrics.segmentation.scores` gives them.
+        For each participant, its scores as `kdseg.metrics.segmentation.scores` gives them, and those of the metrics as
+        ``METRIC/SCORE``.
     """
     size = len(classes)
     matrices = {name: torch.zeros(size, size, dtype=torch.int64, device=processes.device) for name in participants}
+    context = MetricContext(classes=classes)
+    measures = {name: {metric.name: metric.build(context) for metric in metrics} for name in participants}
     for participant in participants.values():
         participant.set_training(False)
     loader = eval_batches(
@@ -64,8 +82,19 @@ def evaluate(
         target = batch.masks.to(processes.device, non_blocking=True)
         for name, participant in participants.items():
             with processes.autocast():
-                logits = participant.predict(images).logits
-            matrices[name] += confusion_matrix(predicted_classes(logits), target, size)
+                prediction = whole_image.classes(participant.logits, images)
+            matrices[name] += confusion_matrix(prediction, target, size)
+            for measure in measures[name].values():
+                measure.update(prediction, target, batch.extras)
         on_batch(len(batch.ids))
-    processes.sum_(list(matrices.values()))
-    return {name: scores(matrix, classes) for name, matrix in matrices.items()}
+    sums = [measure.tensors() for those in measures.values() for measure in those.values()]
+    processes.sum_([*matrices.values(), *(tensor for tensors in sums for tensor in tensors)])
+    return {
+        name: scores(matrices[name], classes.names)
+        | {
+            f"{metric}/{score}": value
+            for metric, measure in measures[name].items()
+            for score, value in measure.compute().items()
+        }
+        for name in participants
+    }

@@ -47,6 +47,7 @@ def train(run: Run, signals: StopSignals) -> None:
         last_step=last_step,
         num_classes=len(run.classes),
         workers=recipe.train.workers,
+        rare_classes=run.rare_classes,
     )
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
     began = time.perf_counter()

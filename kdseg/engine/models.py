@@ -17,6 +17,7 @@ from kdseg.engine.files import write_json, write_whole
 from kdseg.engine.images import channel_constants, unit_images
 from kdseg.engine.run_folder import find_run
 from kdseg.engine.tensor_files import load_weights
+from kdseg.engine.whole_image import AT_ONCE, WholeImage
 from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_plain
@@ -61,12 +62,17 @@ class SegmentationModel(nn.Module):
         return logits
 
     @torch.no_grad()
-    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Give the class index of each pixel, uint8 H×W, for one RGB image, uint8 H×W×3."""
+    def predict(self, image: npt.NDArray[np.uint8], whole_image: WholeImage = AT_ONCE) -> npt.NDArray[np.uint8]:
+        """Give the class index of each pixel, uint8 H×W, for one RGB image, uint8 H×W×3.
+
+        Args:
+            image: the image.
+            whole_image: in which windows, at which scales and mirrored or not the network sees it.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8":  # noqa: PLR2004 (H, W and three channels)
             raise ValueError(f"predict takes a uint8 image H×W×3 in RGB; found {image.dtype} {image.shape}")
         images = unit_images(torch.from_numpy(image.copy()).unsqueeze(0).to(self.mean.device))
-        classes: npt.NDArray[np.uint8] = self(images)[0].argmax(0).to(torch.uint8).cpu().numpy()
+        classes: npt.NDArray[np.uint8] = whole_image.classes(self, images)[0].cpu().numpy()
         return classes
 
 

@@ -64,6 +64,10 @@ class Participant:
         taps, self._captured = self._captured, {}
         return Prediction(logits=heads.pop("logits"), taps=taps, heads=heads)
 
+    def logits(self, images: Tensor) -> Tensor:
+        """Give nothing but the logits that `predict` gives."""
+        return self.predict(images).logits
+
     def as_source(self) -> AbstractContextManager[None]:
         """Run as a source only: in eval mode, or in train mode without touching running statistics."""
         if getattr(self.spec, "source_mode", "eval") == "eval":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from rich.progress import track
 
@@ -11,10 +12,12 @@ from kdseg.data.image_files import read_rgb
 from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
 from kdseg.engine.pictures import overlay, write_image
+from kdseg.engine.submissions import find_submission, refuse_other_classes, refuse_strays
+from kdseg.engine.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -30,16 +33,40 @@ def predict_files(
     model: str | None,
     which: Literal["best", "last"],
     trust_code: bool,
+    benchmark: str | None,
+    views: Mapping[str, Any],
     console: Console,
 ) -> int:
-    """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, and give how many images there were.
+    """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, or what a benchmark takes.
+
+    Args:
+        run: a run's folder, or a copy of one of its models' folders.
+        images: files or folders.
+        output: the folder that is written to.
+        model: which learner.
+        which: its weights.
+        trust_code: as `kdseg.load` takes it.
+        benchmark: a dataset by name; `Dataset.submission` says what is written.
+        views: fields of `kdseg.engine.whole_image.WholeImage`; images pass whole through the network otherwise.
+        console: shows progress.
+
+    Returns:
+        How many images there were.
 
     Raises:
         KdsegError: for a path that is no image or holds none, an image smaller than 32x32, two images of one name, an
-            output that cannot be written or would replace an image, or a model that cannot be loaded.
+            output that cannot be written or would replace an image, a model that cannot be loaded, or images or a model
+            that are not the benchmark's.
     """
-    targets = _targets(images, output)
+    whole_image = AT_ONCE.changed(views)
+    submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
+    targets = _targets(
+        images, output, _plain_names if submission is None else lambda file: (submission.file_name(file),)
+    )
     network = load(run, model, which, trust_code=trust_code)
+    if submission is not None:
+        refuse_other_classes(network.classes, submission)
+        refuse_strays(output / name for file in targets for name in _plain_names(file))
     if torch.cuda.is_available():
         network.cuda()
     try:
@@ -47,28 +74,39 @@ def predict_files(
     except OSError as error:
         raise KdsegError(f"{display_path(output)}: no folder can be made here: {error.strerror}") from error
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
-    for file, (mask_file, overlay_file) in each:
-        image = read_rgb(file, upright=True)
+    for file, written in each:
+        image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored
         refuse_small(image, display_path(file))
-        mask = network.predict(image)
-        write_image(mask_file, mask)
-        write_image(overlay_file, overlay(image, mask, network.palette))
+        whole_image.refuse(*image.shape[:2])
+        mask = network.predict(image, whole_image)
+        if submission is None:
+            pictures = [mask, overlay(image, mask, network.palette)]
+        else:
+            pictures = [np.array(submission.values, np.uint8)[mask]]
+        for path, picture in zip(written, pictures, strict=True):
+            write_image(path, picture)
     return len(targets)
 
 
-def _targets(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
-    """Give the files of mask and overlay of each image; one that is named twice comes once."""
-    targets: dict[Path, tuple[Path, Path]] = {}
-    stems: dict[str, Path] = {}
+def _plain_names(file: Path) -> tuple[str, ...]:
+    return f"{file.stem}_mask.png", f"{file.stem}_overlay.png"
+
+
+def _targets(
+    images: Sequence[Path], output: Path, names: Callable[[Path], Sequence[str]]
+) -> dict[Path, tuple[Path, ...]]:
+    """Give the files that are written for each image; one that is named twice comes once."""
+    targets: dict[Path, tuple[Path, ...]] = {}
+    sources: dict[Path, Path] = {}
     for file in _image_files(images):
-        other = stems.setdefault(file.stem, file)
+        targets[file] = tuple(output / name for name in names(file))
+        other = sources.setdefault(targets[file][0], file)
         if other != file:
             raise KdsegError(
                 f"{display_path(other)} and {display_path(file)} would write the same files; name them apart"
             )
-        targets[file] = output / f"{file.stem}_mask.png", output / f"{file.stem}_overlay.png"
     originals = {file.resolve(): file for file in targets}
-    for written in (written.resolve() for pair in targets.values() for written in pair):
+    for written in (path.resolve() for paths in targets.values() for path in paths):
         if written in originals:
             raise KdsegError(
                 f"{display_path(originals[written])} would be overwritten; name another folder by --output"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kdseg.engine.run_folder import is_finished
@@ -12,7 +14,7 @@ from kdseg.errors import display_path
 from kdseg.hooks import Hooks
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Callable, Iterator
 
     from kdseg.hooks import RunView
 
@@ -89,6 +91,16 @@ class ConsoleProgress(Hooks):
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def counted(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show how many of a number of things are done, where a person watches; what is given is called after each."""
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda: bar.advance(task)
 
 
 def _millions(network: object) -> str:

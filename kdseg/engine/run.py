@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -10,10 +11,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from kdseg.components import CallbackContext
-from kdseg.data.shares import count_classes
+from kdseg.data.rare_classes import RareClasses, rare_classes
 from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
@@ -37,9 +38,11 @@ from kdseg.engine.run_folder import (
 )
 from kdseg.engine.run_log import log_file
 from kdseg.engine.run_state import CHECKPOINTS, Run
+from kdseg.engine.scans import refuse_defects, scan_training
 from kdseg.engine.sharding import Sharded
 from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
+from kdseg.engine.stores import raw_samples
 from kdseg.engine.tensor_files import load_weights
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
@@ -52,8 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kdseg.components import ClassShares
+    from kdseg.data.scan import Scan
     from kdseg.hooks import Hooks
+    from kdseg.recipe import schema
     from kdseg.recipe.load import LoadedRecipe
 
 COMPARED_IMAGES = 4
@@ -93,11 +97,13 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
             processes.world,
             display_path(loaded.path),
         )
+    refuse_defects(checked, processes)
     settled = settle_weights(loaded, lambda other: run_recipe(other, resume=resume, console=console).folder)
     processes = Processes.start(loaded.recipe.train.precision)
-    folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
-    assert folder is not None
-    return _train_in(folder, evolve(checked, loaded=settled), processes, console)
+    with raw_samples(evolve(checked, loaded=settled)) as checked:
+        folder = processes.agree(_new_folder(loaded, settled, processes) if processes.is_main else None)
+        assert folder is not None
+        return _train_in(folder, checked, processes, console)
 
 
 def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> Finished:
@@ -111,7 +117,10 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
         raise KdsegError(f"{display_path(folder)}: finished; there is nothing to resume")
     loaded = load_recipe(folder / RECIPE)
     processes = Processes.start(loaded.recipe.train.precision)
-    return _train_in(folder, check(loaded, processes.world), processes, console)
+    checked = check(loaded, processes.world)
+    refuse_defects(checked, processes)
+    with raw_samples(checked) as checked:
+        return _train_in(folder, checked, processes, console)
 
 
 def _new_folder(asked: LoadedRecipe, settled: LoadedRecipe, processes: Processes) -> Path:
@@ -152,12 +161,10 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
     participants = build_participants(recipe, num_classes, processes.device)
     for name, _, weights in weighted_models(recipe):
         load_weights(participants[name].module, weights_file(name, weights))
-    shares: list[ClassShares] = []
 
-    def class_shares() -> ClassShares:
-        if not shares:
-            shares.append(count_classes(checked.train, num_classes))
-        return shares[0]
+    @functools.cache
+    def training_scan() -> Scan:
+        return scan_training(checked)
 
     taps = {name: term_taps(term, participants) for name, term in recipe.terms.items()}
     terms = {
@@ -167,7 +174,7 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
             taps[name],
             checked.tap_shapes,
             num_classes=num_classes,
-            class_shares=class_shares,
+            class_shares=lambda: training_scan().shares(),
             device=processes.device,
         )
         for name in recipe.terms
@@ -213,7 +220,14 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         watchers=[console()] if console is not None and processes.is_main else [],
         cards=cards,
         sharded=sharded,
+        rare_classes=None
+        if recipe.data.rare_classes is None
+        else _rare_classes(recipe.data.rare_classes, training_scan()),
     )
+
+
+def _rare_classes(options: schema.RareClasses, scan: Scan) -> RareClasses:
+    return rare_classes(scan.labelled_pixels, scan.pixels.sum(1), **asdict(options))
 
 
 def _take_up(run: Run) -> None:

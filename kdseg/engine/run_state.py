@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from kdseg.engine.pictures import comparison, write_image
 from kdseg.engine.sharding import with_whole_learners
 from kdseg.engine.step_values import StepValues, diverged
 from kdseg.engine.tensor_files import save_weights
+from kdseg.engine.whole_image import WholeImage
 from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdseg.data.loader import Batch
+    from kdseg.data.rare_classes import RareClasses
     from kdseg.data.samples import ClassTable, Sample
     from kdseg.engine.check import Checked
     from kdseg.engine.participants import Participant
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from kdseg.recipe.schema import Recipe
 
 CHECKPOINTS = "checkpoints"
-log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
@@ -60,6 +60,8 @@ class Run:
     """What shows progress: no part of the recipe, with no state to keep."""
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
+    rare_classes: RareClasses | None
+    """What draws the training samples where the recipe wants it by their classes."""
     sharded: Sequence[Sharded] = ()
     """The learners that lie in parts over the processes."""
     step: int = 0
@@ -74,8 +76,8 @@ class Run:
 
     @step_values.default
     def _step_values(self) -> StepValues:
-        at_once = self.processes.device.type == "cpu"
-        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=at_once)
+        on_cpu = self.processes.device.type == "cpu"
+        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=on_cpu)
 
     @property
     def recipe(self) -> Recipe:
@@ -108,6 +110,11 @@ class Run:
         return self.checked.classes
 
     @property
+    def whole_image(self) -> WholeImage:
+        """How an image that is judged or shown passes through a network."""
+        return WholeImage.of(self.recipe.evaluate, self.recipe.evaluate.batch_size or self.recipe.train.batch_size)
+
+    @property
     def pictures(self) -> Path:
         """The folder for pictures, made when first asked for."""
         folder = self.folder / "pictures"
@@ -126,11 +133,11 @@ class Run:
 
     @torch.no_grad()
     def predict(self, participant: str, images: Tensor) -> Tensor:
-        """Give a participant's logits for uint8 images N×H×W×3."""
+        """Give a participant's logits for uint8 images N×H×W×3, by windows and scales as `[evaluate]` says."""
         network = self.stepper.participants[participant]
         network.set_training(False)
         with self.processes.autocast():
-            return network.predict(self.stepper.normalise(images.to(self.processes.device))).logits
+            return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
 
     @with_whole_learners
     def keep_models(self, folder: Path) -> None:
@@ -210,10 +217,12 @@ class Run:
         self.scores |= evaluate(
             judged,
             self.checked.val,
-            classes=self.classes.names,
+            classes=self.classes,
+            metrics=spec.metrics,
             processes=self.processes,
             normalise=self.stepper.normalise,
-            batch_size=spec.batch_size or self.recipe.train.batch_size,
+            batch_size=self.whole_image.batch_size,
+            whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
         found = self._publish({name: self.scores[name] for name in judged})
@@ -282,8 +291,7 @@ class Run:
 
     def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
-        mask: npt.NDArray[np.uint8] = predicted_classes(logits)[0].cpu().numpy()
-        return mask
+        return predicted_classes(logits)[0].cpu().numpy()
 
     def _save_model(self, name: str, folder: Path, which: str) -> None:
         participant: Participant = self.stepper.participants[name]

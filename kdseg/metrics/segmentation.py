@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from kdseg.components import Metric
+
 
 def scores(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     """Give the scores that follow from a confusion matrix.
@@ -26,5 +28,10 @@ def scores(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     return {"miou": mean_iou(matrix), "pixel_accuracy": pixel_accuracy(matrix), "iou": by_class}
 
 
-METRICS = ("miou", "pixel_accuracy")
-"""The scores that a recipe can judge by: greater is better."""
+SCORES = ("miou", "pixel_accuracy")
+"""Those that a recipe can judge by: greater is better."""
+
+
+def scores_to_judge_by(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Give the names of all scores that a recipe with these metrics can judge by."""
+    return (*SCORES, *(f"{metric.name}/{score}" for metric in metrics for score in metric.scores))

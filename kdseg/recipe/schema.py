@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from attrs import Factory, field, fields, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
-from kdseg.components import Backbone, Callback, Component, Dataset, Loss
-from kdseg.options import Option, component_options, resolved_hint
+from kdseg.components import Backbone, Callback, Dataset, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
 from kdseg.recipe.validators import (
     MOST_STEPS,
@@ -21,6 +19,7 @@ from kdseg.recipe.validators import (
     not_empty,
     one_participant,
     sha256,
+    window_size,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +74,24 @@ class Train:
 
 
 @frozen(kw_only=True)
+class RareClasses:
+    """Rare-class sampling: training images drawn by the classes that they hold, rare ones more often (2111.14887)."""
+
+    temperature: Annotated[float, "the smaller, the more often the rarest classes come, 1e-6..1e6"] = field(
+        default=0.01, validator=[ge(1e-6), le(1e6)]
+    )
+    min_share: Annotated[
+        float, "the share of its pixels, 0..1, that a class must exceed for an image to be drawn for it"
+    ] = field(default=0.0015, validator=[ge(0), lt(1)])
+    min_crop_share: Annotated[
+        float, "the share of the pixels, 0..1, that the class must reach once `augment` has cropped the image"
+    ] = field(default=0.0057, validator=[ge(0), lt(1)])
+    attempts: Annotated[int, "augmentations of an image, at most, until one shows so much of the class"] = field(
+        default=10, validator=[ge(1), le(1000)]
+    )
+
+
+@frozen(kw_only=True)
 class Data:
     """The images, and how they are changed on their way to the networks."""
 
@@ -86,6 +103,10 @@ class Data:
         lambda data: data.dataset, takes_self=True
     )
     augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
+    rare_classes: Annotated[
+        RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"
+    ] = None
+    store: Annotated[Literal["memory", "disk"] | None, "keeps decoded images there, as raw arrays; default: no"] = None
     mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
         default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))
     )
@@ -202,10 +223,21 @@ class Evaluate:
 
     every: Annotated[int, "epochs, or steps, from one evaluation to the next"] = field(default=1, validator=ge(1))
     unit: Annotated[Literal["epoch", "step"], "what `every` counts"] = "epoch"
-    metric: Annotated[str, "what decides which weights are best; greater is better"] = "miou"
+    metric: Annotated[str, "the score that decides which weights are best; greater is better"] = "miou"
+    metrics: Annotated[tuple[Metric, ...], "metrics beside the plain ones; their scores are called METRIC/SCORE"] = ()
     batch_size: Annotated[int | None, "images at a time; default: as in training"] = field(
         default=None, validator=optional([ge(1), le(MOST_IMAGES)])
     )
+    window: Annotated[tuple[int, int] | None, "height and width that networks see at once; default: all"] = field(
+        default=None, validator=window_size
+    )
+    overlap: Annotated[float, "the share of a window that the next one sees too, at least"] = field(
+        default=0.33, validator=[ge(0.0), lt(1.0)]
+    )
+    scales: Annotated[tuple[float, ...], "sizes at which networks see an image, as shares of its own"] = field(
+        default=(1.0,), validator=[not_empty, deep_iterable(and_(ge(0.1), le(4.0)))]
+    )
+    flip: Annotated[bool, "let them see each of those mirrored as well"] = False
 
 
 @frozen(kw_only=True)
@@ -260,26 +292,6 @@ class Recipe:
     callbacks: Annotated[dict[str, Callback], "what else watches the run, by names of your own"] = field(factory=dict)
     tracking: Annotated[Tracking, "where the numbers go"] = Tracking()
     output: Annotated[Output, "where runs are written"] = field(factory=Output)
-
-
-@functools.cache
-def keys_of(cls: type[Any]) -> Mapping[str, Option]:
-    """Give the keys of a table, which a class of this module or a component describes."""
-    if issubclass(cls, Component):
-        return {option.name: option for option in component_options(cls)}
-    keys = {}
-    for attribute in fields(cls):
-        hint, text = get_args(resolved_hint(cls, attribute.name))
-        key = attribute.metadata.get("key", attribute.name)
-        keys[key] = Option(name=attribute.name, type=hint, help=text, default=_default(attribute.default))
-    return keys
-
-
-def _default(default: Any) -> Any:
-    """Give a field's default; None where it is another field's value."""
-    if not isinstance(default, Factory):  # type: ignore[arg-type] # attrs types Factory as a function
-        return default
-    return None if default.takes_self else default.factory()
 
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")

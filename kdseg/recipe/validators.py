@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from kdseg.recipe.schema import Recipe, Train, Weights
+    from kdseg.recipe.schema import Evaluate, Recipe, Train, Weights
 
 
 def exactly_one(table: Any, keys: Sequence[str]) -> None:
@@ -43,6 +43,16 @@ def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
     """Refuse an empty list."""
     if not value:
         raise ValueError("must not be empty")
+
+
+LARGEST_WINDOW = 2**14
+"""Pixels."""
+
+
+def window_size(_evaluate: Evaluate, _: Attribute[Any], value: tuple[int, int] | None) -> None:
+    """Refuse what is smaller than every network takes, or larger than any image."""
+    if value is not None and not all(32 <= side <= LARGEST_WINDOW for side in value):  # noqa: PLR2004 (kdseg.engine.images.SMALLEST, which loads torch)
+        raise ValueError(f"height and width must be 32 or more, {LARGEST_WINDOW} at most; found {list(value)}")
 
 
 def sha256(_weights: Weights, _: Attribute[Any], value: str | None) -> None:

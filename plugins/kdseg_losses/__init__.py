@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
-from kdseg_losses.components import ConfidencePenalty, CrossEntropy, PixelKL
+from kdseg_losses.components import (
+    ConfidencePenalty,
+    CrossEntropy,
+    Dice,
+    Focal,
+    Jaccard,
+    LovaszSoftmax,
+    OHEMCrossEntropy,
+    PixelKL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,4 +25,4 @@ if TYPE_CHECKING:
 @hookimpl
 def kdseg_losses() -> Iterable[type[Loss]]:
     """Hand over the losses."""
-    return [CrossEntropy, PixelKL, ConfidencePenalty]
+    return [CrossEntropy, Focal, OHEMCrossEntropy, Dice, Jaccard, LovaszSoftmax, PixelKL, ConfidencePenalty]

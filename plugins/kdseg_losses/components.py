@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, gt, le
 
+from kdseg import CLASS_WEIGHTS
 from kdseg.components import Loss
-from kdseg_losses.class_weights import RULES
 
 if TYPE_CHECKING:
     from kdseg.components import LossContext
@@ -20,19 +20,15 @@ _LARGEST = 1e6
 
 
 @frozen(kw_only=True)
-class CrossEntropy(Loss):
-    """Cross-entropy with the labels: a mean over the labelled pixels, weighted by their classes where asked."""
+class ClassWeighted(Loss):
+    """A mean over pixels that may weigh them by their classes."""
 
-    name: ClassVar[str] = "cross_entropy"
     role: ClassVar[Literal["supervised"]] = "supervised"
     class_weights: Annotated[
         Literal["none", "enet", "median_frequency", "effective_number"],
         "the rule that makes rare classes count more, from how often each occurs in the training labels",
     ] = "none"
     weights: Annotated[tuple[float, ...] | None, "a weight for each class, in place of a rule"] = None
-    label_smoothing: Annotated[float, "the share of the target, 0..1, that is spread over all classes"] = field(
-        default=0.0, validator=[ge(0), le(1)]
-    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse weights that weigh nothing, and two ways to give them."""
@@ -44,21 +40,116 @@ class CrossEntropy(Loss):
             allowed = f"finite, 0 or more, {_LARGEST:g} at most, and not all 0"
             raise ValueError(f"weights must be {allowed}; found {self.weights}")
 
-    def build(self, ctx: LossContext) -> LossModule:
-        """Make it.
+    def weights_for(self, ctx: LossContext) -> tuple[float, ...] | None:
+        """Give the weight of each class; None where all weigh the same.
 
         Raises:
             ValueError: the number of `weights` is not that of the classes.
             KdsegError: a rule finds no labels to count.
         """
-        from kdseg_losses.supervised import CrossEntropyLoss
-
         weights = self.weights
         if self.class_weights != "none":
-            weights = RULES[self.class_weights](ctx.class_shares())
+            weights = CLASS_WEIGHTS[self.class_weights](ctx.class_shares())
         if weights is not None and len(weights) != ctx.num_classes:
             raise ValueError(f"weights has {len(weights)} numbers; the dataset has {ctx.num_classes} classes")
-        return CrossEntropyLoss(weights, self.label_smoothing)
+        return weights
+
+
+@frozen(kw_only=True)
+class CrossEntropy(ClassWeighted):
+    """Cross-entropy with the labels: a mean over the labelled pixels, weighted by their classes where asked."""
+
+    name: ClassVar[str] = "cross_entropy"
+    label_smoothing: Annotated[float, "the share of the target, 0..1, that is spread over all classes"] = field(
+        default=0.0, validator=[ge(0), le(1)]
+    )
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it."""
+        from kdseg_losses.supervised import CrossEntropyLoss
+
+        return CrossEntropyLoss(self.weights_for(ctx), self.label_smoothing)
+
+
+@frozen(kw_only=True)
+class Focal(ClassWeighted):
+    """Focal loss with the labels: cross-entropy in which pixels that are right already count less (1708.02002)."""
+
+    name: ClassVar[str] = "focal"
+    gamma: Annotated[float, "how much less: their cross-entropy is multiplied by (1 - p)^gamma, 0..100"] = field(
+        default=2.0, validator=[ge(0), le(100)]
+    )
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it."""
+        from kdseg_losses.supervised import FocalLoss
+
+        return FocalLoss(self.weights_for(ctx), self.gamma)
+
+
+@frozen(kw_only=True)
+class OHEMCrossEntropy(ClassWeighted):
+    """Cross-entropy over the hard pixels of each image: those whose class is predicted too low (1604.03540)."""
+
+    name: ClassVar[str] = "ohem_cross_entropy"
+    per: ClassVar[Literal["image"]] = "image"
+    threshold: Annotated[float, "pixels whose class has a probability below this are hard"] = field(
+        default=0.7, validator=[gt(0), le(1)]
+    )
+    keep: Annotated[float, "the share of an image's labelled pixels, 0..1, that counts at least, hardest first"] = (
+        field(default=0.0625, validator=[ge(0), le(1)])
+    )
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it."""
+        from kdseg_losses.supervised import OHEMCrossEntropyLoss
+
+        return OHEMCrossEntropyLoss(self.weights_for(ctx), self.threshold, self.keep)
+
+
+@frozen(kw_only=True)
+class Dice(Loss):
+    """Soft Dice loss with the labels: overlap of each class, a mean over the classes in each image (1606.04797)."""
+
+    name: ClassVar[str] = "dice"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+    per: ClassVar[Literal["image"]] = "image"
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.regions import DiceLoss
+
+        return DiceLoss()
+
+
+@frozen(kw_only=True)
+class Jaccard(Loss):
+    """Soft IoU loss with the labels: a mean over the classes in a micro-batch (Rahman and Wang, ISVC 2016)."""
+
+    name: ClassVar[str] = "jaccard"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+    per: ClassVar[Literal["batch"]] = "batch"
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.regions import JaccardLoss
+
+        return JaccardLoss()
+
+
+@frozen(kw_only=True)
+class LovaszSoftmax(Loss):
+    """Lovász-Softmax loss with the labels: a convex stand-in for each class's IoU in a micro-batch (1705.08790)."""
+
+    name: ClassVar[str] = "lovasz_softmax"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+    per: ClassVar[Literal["batch"]] = "batch"
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.regions import LovaszSoftmaxLoss
+
+        return LovaszSoftmaxLoss()
 
 
 @frozen(kw_only=True)

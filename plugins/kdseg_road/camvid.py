@@ -1,85 +1,30 @@
-"""CamVid in the 480x360, 11-class form of the SegNet authors, from its files."""
+"""The layout of CamVid in the 480x360, 11-class form of the SegNet authors."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from attrs import frozen
-
-from kdseg.data.image_files import read_labels, read_rgb
-from kdseg.data.samples import IGNORE_INDEX, Sample
-from kdseg.errors import KdsegError
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg_road.classes import CAMVID
+from kdseg_road.listing import Files, paired
+from kdseg_road.road_files import Labels, RoadFiles
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from pathlib import Path
+
+    from kdseg_road.listing import Unpaired
 
 VOID = 11
 """The release's label of pixels that count nowhere."""
-_TABLE = np.full(256, 254, np.uint8)  # any value that is neither a class nor ignored: told by `_mask`
-_TABLE[: len(CAMVID)] = np.arange(len(CAMVID))
-_TABLE[VOID] = IGNORE_INDEX
 
 
-@frozen(eq=False)
-class CamVidSamples:
-    """The images of a split with their labels, in the order of their names."""
+def camvid_samples(root: Path, split: str, layout: str, unpaired: Unpaired) -> RoadFiles:
+    """List a split, in the order of the images' names.
 
-    files: tuple[tuple[Path, Path], ...]
-
-    @classmethod
-    def of(cls, root: Path, split: str) -> CamVidSamples:
-        """List a split.
-
-        Raises:
-            KdsegError: a folder is missing, or an image or a mask has no partner.
-        """
-        images, masks = (_pngs(root / folder) for folder in (split, f"{split}annot"))
-        for name, others, what in (
-            *((name, images, "image") for name in masks),
-            *((name, masks, "mask") for name in images),
-        ):
-            if name not in others:
-                has = (masks if what == "image" else images)[name]
-                raise KdsegError(f"{has}: has no {what} of the same name; each image of CamVid has one mask")
-        return cls(tuple((path, masks[name]) for name, path in images.items()))
-
-    def __len__(self) -> int:
-        """Give the number of images."""
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read one image and its mask.
-
-        Raises:
-            KdsegError: a file cannot be read, or is not what the release holds.
-        """
-        image_file, mask_file = self.files[index]
-        image = read_rgb(image_file, upright=False)
-        mask = _mask(mask_file)
-        if mask.shape != image.shape[:2]:
-            raise KdsegError(f"{mask_file}: is {_size(mask)}, its image {_size(image)}; they must be of one size")
-        return Sample(image=image, mask=mask, id=image_file.stem)
-
-
-def _pngs(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise KdsegError(f"{folder}: there is no such folder; CamVid has train, trainannot, val, valannot and so on")
-    files = {path.name: path for path in sorted(folder.glob("*.png")) if not path.name.startswith(".")}
-    if not files:
-        raise KdsegError(f"{folder}: holds no PNG file; CamVid's images and masks are *.png")
-    return files
-
-
-def _mask(file: Path) -> npt.NDArray[np.uint8]:
-    labels = read_labels(file)
-    mask: npt.NDArray[np.uint8] = _TABLE[labels]
-    if (mask == _TABLE[-1]).any():
-        raise KdsegError(f"{file}: holds the label {labels.max()}; CamVid's go from 0 to {VOID}, which is ignored")
-    return mask
-
-
-def _size(image: npt.NDArray[Any]) -> str:
-    return f"{image.shape[0]}x{image.shape[1]}"
+    Raises:
+        KdsegError: a folder is missing or empty.
+    """
+    images = Files.of([root / split], (".png", ".jpg", ".jpeg"), layout)
+    masks = Files.of([root / f"{split}annot"], (".png",), layout)
+    labels = Labels.of((*range(len(CAMVID)), IGNORE_INDEX), f"CamVid's go from 0 to {VOID}, which is ignored")
+    return RoadFiles.of(paired(images, masks, unpaired), labels)

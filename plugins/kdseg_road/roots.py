@@ -14,7 +14,7 @@ def find_root(name: str, root: Path | None, layout: str) -> Path:
     Args:
         name: the dataset's.
         root: what the recipe says.
-        layout: what the folder holds and where it is from, for the error.
+        layout: what the folder holds and where it is from, for the error: a clause.
 
     Raises:
         KdsegError: no such folder.
@@ -30,8 +30,8 @@ def find_root(name: str, root: Path | None, layout: str) -> Path:
             return place
     if places:
         missing = " and ".join(f"{said} ({place})" for said, place in places.items())
-        raise KdsegError(f"there is no folder at {missing}; {name} is {layout}")
+        raise KdsegError(f"there is no folder at {missing}; {layout}")
     raise KdsegError(
-        f"the folder of {name} is not said; set the option root, $KDSEG_DATA (its folder {name} is taken) or ${own}. "
-        f"{name} is {layout}"
+        f"the folder of {name} is not said; set the option root, $KDSEG_DATA (its folder {name} is taken) or ${own}; "
+        f"{layout}"
     )

@@ -1,4 +1,4 @@
-"""How hard synthroad is: shares, cost, and what a classifier of single pixels reaches against a unet1m.
+"""How hard synthroad is: shares, cost, and what a classifier of single pixels and a unet1m reach, in any weather.
 
 Run it as ``python tests/benchmarks/synthroad_difficulty.py``; its figures stand in docs/synthroad.md.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,11 +28,22 @@ CLASSES = SynthRoad().class_table().names
 BATCH = 8
 PIXELS = 8192
 PIXEL_STEPS = 1500
+SHIFTS: dict[str, dict[str, Any]] = {
+    "rain": {"weather": "rain"},
+    "fog": {"weather": "fog"},
+    "night": {"night": True},
+    "rain at night": {"weather": "rain", "night": True},
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "label_flips": {"label_flips": 0.1},
+    "label_jitter": {"label_jitter": 2.0},
+    "frequency": {"frequency": {"rider": 0.1}},
+}
 
 
-def split(name: str, images: int) -> tuple[Tensor, Tensor]:
+def split(name: str, images: int, **options: Any) -> tuple[Tensor, Tensor]:
     """Draw a split: images N×H×W×3 and masks N×H×W."""
-    samples = SynthRoad(images=images).build(DatasetContext(split=name, seed=0))
+    samples = SynthRoad(images=images, **options).build(DatasetContext(split=name, seed=0))
     drawn = [samples[index] for index in range(images)]
     return (
         torch.from_numpy(np.stack([sample.image for sample in drawn])),
@@ -39,10 +51,10 @@ def split(name: str, images: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def milliseconds(size: tuple[int, int], images: int = 100, repeats: int = 10) -> float:
+def milliseconds(size: tuple[int, int], images: int = 100, repeats: int = 10, **options: Any) -> float:
     """Give the median over images of the time of one on one core, the best of several draws: others use the machine."""
     cv2.setNumThreads(0)
-    samples = SynthRoad(size=size, images=images).build(DatasetContext(split="train", seed=0))
+    samples = SynthRoad(size=size, images=images, **options).build(DatasetContext(split="train", seed=0))
     best = []
     for index in range(images):
         times = []
@@ -117,6 +129,8 @@ def main() -> None:
     raise_malloc_thresholds()
     torch.set_num_threads(options.threads)
     print(f"96x192: {milliseconds((96, 192)):.2f} ms an image, 64x128: {milliseconds((64, 128)):.2f} ms, one core")
+    for name, changed in (SHIFTS | OTHERS).items():
+        print(f"  {name:14} {milliseconds((64, 128), **changed):.2f} ms")
     images, masks = split("train", 2000)
     counts = torch.bincount(masks.reshape(-1), minlength=256)[: len(CLASSES)]
     for name, share in zip(CLASSES, (counts / counts.sum()).tolist(), strict=True):
@@ -134,6 +148,11 @@ def main() -> None:
         matrix = confusion_matrix(said, val_masks, len(CLASSES))
         reached = mean_iou(matrix)
         print(f"unet1m, {options.steps} steps, seed {seed}: mIoU {reached:.3f}; ratio {by_pixel / reached:.2f}")
+        for name, changed in SHIFTS.items():
+            shifted, same = split("val", 100, **changed)
+            with torch.no_grad():
+                said = torch.cat([predicted_classes(network(NORMALISE(part))) for part in shifted.split(20)])
+            print(f"  in {name}: mIoU {mean_iou(confusion_matrix(said, same, len(CLASSES))):.3f}")
         by_class = zip(CLASSES, iou(matrix).tolist(), strict=True)
         print("  " + ", ".join(f"{name} {value:.2f}" for name, value in by_class))
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from kdseg.components import Component
-from kdseg.recipe import schema
+from kdseg.recipe import schema, schema_keys
 from kdseg.recipe.curves import Points
 from kdseg.recipe.load import load_recipe
 
@@ -46,9 +46,9 @@ def test_every_key_in_the_prose_exists(page):
     for text in page.code:
         found = KEY.match(text)
         if found:
-            table = schema.keys_of(schema.Recipe)[found[1]].type
+            table = schema_keys.keys_of(schema.Recipe)[found[1]].type
             cls = next(arg for arg in (*get_args(table), table) if attrs.has(arg))
-            assert found[2] in schema.keys_of(cls), f"`{text}`"
+            assert found[2] in schema_keys.keys_of(cls), f"`{text}`"
 
 
 def test_the_reference_recipe_has_every_key(root):
@@ -61,7 +61,7 @@ def test_the_reference_recipe_has_every_key(root):
     for cls in classes(schema.Recipe):
         found = set().union(*(keys for other, keys in shown.values() if other is cls))
         layering = {"extends", "drop"} if cls is schema.Recipe else set()
-        assert found == schema.keys_of(cls).keys() | layering, cls.__name__
+        assert found == schema_keys.keys_of(cls).keys() | layering, cls.__name__
 
 
 def test_what_the_reference_recipe_says_in_comments_holds_too(root, beside):
@@ -104,7 +104,7 @@ def alternatives(text):
 def tables(value, cls, path=()):
     """Give path, class and content of each table of a recipe's document that a class of the schema describes."""
     yield path, cls, value
-    for key, option in schema.keys_of(cls).items():
+    for key, option in schema_keys.keys_of(cls).items():
         below = value.get(key)
         named = key in ("models", "terms")
         for name, table in below.items() if named else [(None, below)]:
@@ -126,7 +126,7 @@ def table_class(hint, value):
 def classes(cls):
     """Give a class of the schema and all that are reached from it."""
     found = [cls]
-    for option in schema.keys_of(cls).values():
+    for option in schema_keys.keys_of(cls).values():
         for inner in classes_in(option.type):
             found += [other for other in classes(inner) if other not in found]
     return found

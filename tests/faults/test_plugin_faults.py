@@ -54,7 +54,7 @@ def kdseg_losses():
 '''
 
 
-HOOKS = "kdseg_backbones, kdseg_datasets, kdseg_losses, kdseg_diagnostics, kdseg_callbacks"
+HOOKS = "kdseg_backbones, kdseg_datasets, kdseg_losses, kdseg_metrics, kdseg_diagnostics, kdseg_callbacks"
 
 
 class Fault(NamedTuple):

@@ -108,13 +108,13 @@ def test_before_the_first_step_a_signal_ends_it_at_once(forked, write, assert_to
     from kdseg.engine import run
 
     write(loss='{ use = "cross_entropy", class_weights = "median_frequency" }')
-    count = run.count_classes
+    count = run.scan_training
 
     def signalled(*args, **kwargs):
         os.kill(os.getpid(), number)
         return count(*args, **kwargs) and pytest.fail("it went on")
 
-    told = forked("run", "job.toml", before=lambda: setattr(run, "count_classes", signalled))
+    told = forked("run", "job.toml", before=lambda: setattr(run, "scan_training", signalled))
     assert_told(told, f"{number.name}: stopping at once; no step was taken", status=STATUSES[number])
     assert not (job().folder / "checkpoints").exists()
     assert_resumes()

@@ -17,12 +17,13 @@ import pytest
 import torch
 
 import kdseg
+from kdseg.components import DatasetContext
 from kdseg.engine.run import resume_run, run_recipe
 from kdseg.engine.run_folder import find_run
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
-from kdseg_road.camvid import CamVidSamples
+from kdseg_road import CamVid
 
 PARTS = Path(__file__).parents[1] / "kdseg" / "engine"
 BASE = f"""
@@ -195,6 +196,9 @@ def test_weights_of_a_model_outside_are_refused(finished, name):
         kdseg.load(finished, name)
 
 
+TRAIN = DatasetContext(split="train", seed=0)
+
+
 def camvid(root, *, images):
     """Write a CamVid whose split `train` has images of its own."""
     for split, channels in (("train", 3), ("trainannot", 1)):
@@ -209,13 +213,13 @@ def test_a_dataset_that_is_linked_as_people_do_is_read(folder):
     """CamVid has no list of files by which it could name any: what lies in its folders was put there on purpose."""
     whole = camvid(folder / "store", images=3)
     (folder / "linked").symlink_to(whole)
-    assert len(CamVidSamples.of(folder / "linked", "train")) == 3
+    assert len(CamVid(root=folder / "linked").build(TRAIN)) == 3
     by_file = folder / "by-file"
     for split in ("train", "trainannot"):
         (by_file / split).mkdir(parents=True)
         for file in (whole / split).iterdir():
             (by_file / split / file.name).symlink_to(file)
-    samples = CamVidSamples.of(by_file, "train")
+    samples = CamVid(root=by_file).build(TRAIN)
     assert [int(samples[index].mask.max()) for index in range(3)] == [0, 1, 2]
 
 
@@ -226,5 +230,5 @@ def test_a_link_to_what_is_no_image_tells_nothing_of_it(folder):
         (root / split / "0.png").unlink()
         (root / split / "0.png").symlink_to(folder / "secret")
     with pytest.raises(KdsegError, match=r"0\.png: is no image that can be decoded") as caught:
-        CamVidSamples.of(root, "train")[0]
+        CamVid(root=root).build(TRAIN)[0]
     assert "hunter2" not in str(caught.value)

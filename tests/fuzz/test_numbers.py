@@ -37,6 +37,9 @@ MEANT = {
     "terms.listen.weight.value.0": [0],
     "terms.listen.weight.value.1": [0],
     "terms.doubt.weight": [0],
+    "data.rare_classes.min_share": [0],  # a pixel is enough
+    "data.rare_classes.min_crop_share": [0],
+    "evaluate.overlap": [0],
     "evaluate.every": [HUGE],  # at the end alone
     "checkpoint.every": [HUGE],
     "checkpoint.keep": [HUGE],  # all of them
@@ -49,6 +52,10 @@ MEANT_OPTIONS = {
     "kdseg/unet1m_fast.dropout": [0],
     "kdseg/unet70m.dropout": [0],
     "kdseg/synthroad.seed": [0, HUGE],
+    "kdseg/synthroad.label_flips": [0],
+    "kdseg/synthroad.label_jitter": [0],
+    "kdseg/focal.gamma": [0],  # cross-entropy
+    "kdseg/ohem_cross_entropy.keep": [0],  # the threshold alone
     "kdseg/cross_entropy.label_smoothing": [0],
     "kdseg/early_stopping.min_rise": [0],
     "kdseg/early_stopping.patience": [HUGE],  # it never stops

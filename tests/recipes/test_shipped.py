@@ -19,7 +19,9 @@ from kdseg.recipe.schema import Learner
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 CAMVID = [name for name in RECIPES if name.startswith("camvid")]
-SYNTHETIC = [name for name in RECIPES if name not in CAMVID]
+DOWNLOADED = [name for name in RECIPES if name.startswith(("cityscapes", "bdd100k"))]
+"""Of which tests/plugins/kdseg_road/test_recipes.py sees that they run."""
+SYNTHETIC = [name for name in RECIPES if name not in (*CAMVID, *DOWNLOADED)]
 needs_camvid = pytest.mark.skipif(
     "KDSEG_CAMVID" not in os.environ, reason="KDSEG_CAMVID does not say where the images of CamVid are"
 )
@@ -50,6 +52,9 @@ def test_it_opens_with_what_it_shows_and_its_source(name):
 
 def test_there_are_those_that_the_documentation_names():
     assert set(RECIPES) >= {
+        "bdd100k_online",
+        "cityscapes_offline",
+        "cityscapes_teacher",
         "camvid_online",
         "camvid_student",
         "offline_logit",

@@ -45,19 +45,22 @@ def frontage(dice: Dice, street: Street) -> Iterator[Thing]:
 def _section(dice: Dice, side: Side, near: float, far: float) -> Iterator[Thing]:
     kind = dice.pick(_KINDS)
     if kind == "house":
-        yield Thing(far, partial(_house, side=side, near=near, far=far, set_back=0.0))
+        yield Thing(far, partial(_house, side=side, near=near, far=far, set_back=0.0), labels=(BUILDING,))
     elif kind == "trees":
         yield from _trees(dice, side, near, far, 0.0)
     elif kind == "hedge":
-        yield Thing(far, partial(_hedge, side=side, near=near, far=far))
+        yield Thing(far, partial(_hedge, side=side, near=near, far=far), labels=(VEGETATION,))
     else:
         behind = dice.pick(("house", "trees", "trees", "nothing"))
         if behind == "house":
             set_back = dice.between(3, 7)
-            yield Thing(far + 0.1, partial(_house, side=side, near=near, far=far, set_back=set_back))
+            yield Thing(
+                far + 0.1, partial(_house, side=side, near=near, far=far, set_back=set_back), labels=(BUILDING,)
+            )
         elif behind == "trees":
             yield from _trees(dice, side, near, far, dice.between(2, 5))
-        yield Thing(far, partial(_wall if kind == "wall" else _fence, side=side, near=near, far=far))
+        paint, label = (_wall, WALL) if kind == "wall" else (_fence, FENCE)
+        yield Thing(far, partial(paint, side=side, near=near, far=far), labels=(label,))
 
 
 def _house(view: View, dice: Dice, *, side: Side, near: float, far: float, set_back: float) -> None:
@@ -121,7 +124,7 @@ def _trees(dice: Dice, side: Side, near: float, far: float, set_back: float) -> 
     z = max(near, 4.0) + dice.between(0, 2)
     while z < far:
         x = side.front + side.sign * (set_back + dice.between(0, 2))
-        yield Thing(z, partial(_tree, x=x, z=z), span=(x - 3, x + 3), shade=2.0)
+        yield Thing(z, partial(_tree, x=x, z=z), labels=(VEGETATION,), span=(x - 3, x + 3), shade=2.0)
         z += dice.between(3, 6) * (1 + z / 20)
 
 

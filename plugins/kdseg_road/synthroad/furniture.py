@@ -39,8 +39,15 @@ def furniture(dice: Dice, street: Street) -> Iterator[Thing]:
         while z < _END:
             x = side.kerb + side.sign * dice.between(0.3, 0.9)
             z = max(z, abs(x) / _IN_VIEW)
-            paint = dice.pick((_lamp_post, _traffic_light, _traffic_light, _sign, _sign, _sign))
-            yield Thing(z, partial(paint, x=x, z=z), span=(x - 2.2, x + 2.2))
+            paint, labels = dice.pick((
+                (_lamp_post, (POLE,)),
+                (_traffic_light, (POLE, TRAFFIC_LIGHT)),
+                (_traffic_light, (POLE, TRAFFIC_LIGHT)),
+                (_sign, (POLE, TRAFFIC_SIGN)),
+                (_sign, (POLE, TRAFFIC_SIGN)),
+                (_sign, (POLE, TRAFFIC_SIGN)),
+            ))  # fmt: skip
+            yield Thing(z, partial(paint, x=x, z=z), labels=labels, span=(x - 2.2, x + 2.2))
             z += dice.between(8, 20)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ class Thing:
     depth: float
     """Metres ahead by which it is ordered."""
     paint: Callable[[View, Dice], None]
+    labels: tuple[int, ...] = field(kw_only=True)
+    """What it shows, apart from the ground."""
     span: tuple[float, float] | None = None
     """From which x to which it reaches; None where it is always painted."""
     shade: float = 0.0

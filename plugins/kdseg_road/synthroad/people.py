@@ -54,12 +54,15 @@ def people(dice: Dice) -> Iterator[Thing]:
         z = dice.between(3.5, 7)
         x = z * dice.between(-_IN_VIEW, _IN_VIEW)
         for _ in range(dice.count(1, 2)):
-            yield Thing(z, partial(_person, x=x, z=z), span=(x - 0.5, x + 0.5), shade=0.5)
+            yield Thing(z, partial(_person, x=x, z=z), labels=(PERSON,), span=(x - 0.5, x + 0.5), shade=0.5)
             x, z = x + dice.between(0.5, 0.8), z + dice.between(-0.2, 0.2)
     for _ in range(dice.count(1, 2)):
         z = dice.between(3.8, 7.5)
         x = z * dice.between(-_IN_VIEW, _IN_VIEW)
-        yield Thing(z, partial(_bicycle, x=x, z=z, ridden=dice.chance(0.75)), span=(x - 1.2, x + 1.2), shade=0.5)
+        ridden = dice.chance(0.75)
+        labels = (BICYCLE, RIDER) if ridden else (BICYCLE,)
+        paint = partial(_bicycle, x=x, z=z, ridden=ridden)
+        yield Thing(z, paint, labels=labels, span=(x - 1.2, x + 1.2), shade=0.5)
 
 
 def _person(view: View, dice: Dice, *, x: float, z: float) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg_road.synthroad import labels
 from kdseg_road.synthroad.paint import GREYS, VIVIDS, mix
+from kdseg_road.synthroad.view import NEAR
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from kdseg_road.synthroad.dice import Dice
     from kdseg_road.synthroad.view import View
+    from kdseg_road.synthroad.weather import Conditions
 
     Image = npt.NDArray[np.uint8]
 
@@ -42,18 +44,22 @@ _TEXTURES = {
 """Tiles of 4x4 cells. Classes that share colours differ in tint or tile, and no pixel alone shows a tile."""
 
 
-def photograph(view: View, dice: Dice, generator: np.random.Generator) -> tuple[Image, Image]:
+def photograph(
+    view: View, dice: Dice, generator: np.random.Generator, conditions: Conditions | None
+) -> tuple[Image, Image]:
     """Give the image H×W×3 and the mask H×W."""
     mask = np.ascontiguousarray(view.canvas[..., 3])
     height, width = mask.shape
     relief = _tiles().take(mask * np.uint16(16) + _phases(height, width)).view(np.uint8).reshape(height, width, 4)
     image = cv2.cvtColor(cv2.addWeighted(view.canvas, 1, relief, 1, -128), cv2.COLOR_RGBA2RGB)
+    if conditions:
+        image = conditions.seen(np.asarray(image, np.uint8), mask, view)
     cells = generator.integers(0, 256, (6, max(2, round(6 * width / height))), np.uint8)
     clouds = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
     image = cv2.addWeighted(image, 1, cv2.merge([clouds] * 3), 0.16, -20)
     image = cv2.LUT(cv2.GaussianBlur(image, (3, 3), dice.between(0.2, 0.5)), _development(dice))
     grain = np.frombuffer(generator.bytes(image.size), np.uint8).reshape(image.shape)
-    noise = dice.between(2, 10)
+    noise = dice.between(2, 10) * (conditions.grain if conditions else 1)
     return np.asarray(cv2.addWeighted(image, 1, grain, noise / 255, -noise / 2), np.uint8), mask
 
 
@@ -95,3 +101,5 @@ def add_bonnet(view: View, dice: Dice) -> None:
         foot = np.array(((middle + reach, height + 2), (middle - reach, height + 2)))
         outline = np.concatenate([arch, foot]).astype(np.int32)
         cv2.fillPoly(view.canvas, [outline], (*mix(dice, *GREYS, *VIVIDS), IGNORE_INDEX))
+        if view.depths is not None:
+            cv2.fillPoly(view.depths, [outline], (NEAR,))

@@ -112,7 +112,7 @@ def traffic(dice: Dice, street: Street) -> Iterator[Thing]:
         free[lane] = z + length
         body = _Body(x - wide / 2, x + wide / 2, z, z + length, end_on, label)
         span = (body.x0 - 0.2, body.x1 + 0.2)
-        yield Thing(z + length / 2, partial(paint, body=body), span=span, shade=length + 0.6)
+        yield Thing(z + length / 2, partial(paint, body=body), labels=(label,), span=span, shade=length + 0.6)
 
 
 def _paint_car(view: View, dice: Dice, *, body: _Body) -> None:

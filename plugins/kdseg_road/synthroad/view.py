@@ -68,6 +68,11 @@ class Camera:
         """Give how many pixels right of the vanishing point something at x, z is seen."""
         return self.focal * (x / z + self.bend * z)
 
+    def ground_depths(self, height: int, width: int) -> npt.NDArray[np.float32]:
+        """Give how many metres ahead each pixel H×W shows the ground, at most `FAR`; the bend is left out."""
+        below = np.arange(height)[:, None] - self.row - self.tilt * (np.arange(width) - self.column)
+        return (self.focal * self.height / np.maximum(below, self.focal * self.height / FAR)).astype(np.float32)
+
     @cached_property
     def _lens(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Give M, K, B, O: a point p at depth z is seen at (p·M + K)/z + z·B + O, in OpenCV's fixed point."""
@@ -110,11 +115,16 @@ class View:
     def __init__(self, camera: Camera, height: int, width: int) -> None:
         self.camera = camera
         self.canvas: npt.NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
+        self.depths: npt.NDArray[np.float32] | None = None
+        """Metres ahead of what is seen, H×W, kept once it is set."""
         self._light = np.full((height, width), 255, np.uint8)
 
     def fill(self, points: Floats, colour: Colour, label: int) -> None:
         """Fill the polygon n×3, or several of as many corners each, m×n×3."""
-        _fill(self.canvas, self.camera.project(points), (*colour, label))
+        pixels = self.camera.project(points)
+        _fill(self.canvas, pixels, (*colour, label))
+        if self.depths is not None:
+            _fill(self.depths, pixels, (float(points[..., 2].mean()),))
 
     def panel(self, corner: Triple, along: Triple, up: Triple, rects: Floats, colour: Colour, label: int) -> None:
         """Fill rectangles m×4 (s0, t0, s1, t1) upon the plane corner + s·along + t·up."""
@@ -124,7 +134,10 @@ class View:
 
     def card(self, x: float, z: float, points: Floats, colour: Colour, label: int) -> None:
         """Fill a polygon n×2, or several m×n×2, on an upright card that faces the camera, its foot at x, z."""
-        _fill(self.canvas, self.camera.project_card(points, x, z), (*colour, label))
+        pixels = self.camera.project_card(points, x, z)
+        _fill(self.canvas, pixels, (*colour, label))
+        if self.depths is not None:
+            _fill(self.depths, pixels, (z,))
 
     def shadow(self, x: tuple[float, float], z: tuple[float, float], light: float) -> None:
         """Leave only some of the light, 0..1, on a rectangle of the ground; it shows once `cast_shadows` is called."""

@@ -140,7 +140,7 @@ def test_a_dataset_whose_folder_is_not_there(folder, write, told, monkeypatch):
     write((dataset, 'use = "camvid"'))
     (line,) = told()
     assert line.startswith(f"{place}the folder of camvid is not said; set the option root, $KDSEG_DATA (its folder ")
-    assert "or $KDSEG_CAMVID. camvid is the 480x360, 11-class release " in line
+    assert "or $KDSEG_CAMVID; camvid is the 480x360, 11-class release" in line
     monkeypatch.setenv("KDSEG_CAMVID", str(folder / "nowhere"))
     (line,) = told()
     assert line.startswith(f"{place}there is no folder at $KDSEG_CAMVID ({folder}/nowhere); camvid is ")
@@ -148,8 +148,8 @@ def test_a_dataset_whose_folder_is_not_there(folder, write, told, monkeypatch):
     (line,) = told()
     assert line.startswith(f"{place}there is no folder at data.dataset.root = '{folder}/camvid'")
     (folder / "camvid").mkdir()
-    has = "CamVid has train, trainannot, val, valannot and so on"
-    assert told() == [f"{place}{folder}/camvid/{split}: there is no such folder; {has}" for split in ("train", "val")]
+    for line, split in zip(told(), ("train", "val"), strict=True):
+        assert line.startswith(f"{place}{folder}/camvid/{split}: there is no such folder; camvid is the 480x360, ")
 
 
 # Plugin files

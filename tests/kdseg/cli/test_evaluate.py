@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kdseg import DatasetContext, load
+from kdseg.engine.whole_image import AT_ONCE, WholeImage
 from kdseg.recipe.load import load_recipe
 
 
@@ -23,13 +24,13 @@ def scores_of(line, name):
     return {key: line[f"val/{name}/{key}"] for key in ("miou", "pixel_accuracy", "iou")}
 
 
-def counted(run, name, split):
+def counted(run, name, split, whole_image=AT_ONCE):
     """Score a network as the definitions say, image by image: over all pixels, hits by class and their unions."""
     network = load(run, name, "last")
     data = load_recipe(run / "latest/recipe.toml").recipe.data
     samples = data.for_split(split).build(DatasetContext(split=split, seed=4))
     truth = np.stack([samples[index].mask for index in range(len(samples))])
-    found = np.stack([network.predict(samples[index].image) for index in range(len(samples))])
+    found = np.stack([network.predict(samples[index].image, whole_image) for index in range(len(samples))])
     iou = [((truth == c) & (found == c)).sum() / ((truth == c) | (found == c)).sum() for c in range(3)]
     names = dict(zip(network.classes, iou, strict=True))
     return {"miou": np.mean(iou), "pixel_accuracy": (truth == found).mean(), "iou": names}
@@ -55,6 +56,28 @@ def test_any_split_is_scored_as_the_definitions_say(kdseg, finished, split):
         wanted = counted(finished, name, split)
         assert scores["iou"] == pytest.approx(wanted.pop("iou"), rel=1e-12)
         assert {key: value for key, value in scores.items() if key != "iou"} == pytest.approx(wanted, rel=1e-12)
+
+
+def test_windows_scales_and_mirroring_are_as_asked_for(kdseg, finished):
+    words = ("--window", "32x32", "--overlap", "0.25", "--scales", "1,1.5", "--flip", "--model", "student")
+    out = kdseg("evaluate", str(finished), "--which", "last", "--json", *words).out
+    whole = WholeImage(window=(32, 32), overlap=0.25, scales=(1.0, 1.5), flip=True)
+    assert json.loads(out)["student"]["miou"] == pytest.approx(
+        counted(finished, "student", "val", whole)["miou"], abs=0.002
+    )
+
+
+def test_a_recipe_s_windows_hold_in_its_run_and_after_it(kdseg, folder, write):
+    views = "window = [32, 40]\nscales = [1.0, 1.25]\nflip = true\n"
+    write(("steps = 6", "steps = 2"), ("[evaluate]\n", f"[evaluate]\n{views}"))
+    assert kdseg("run", "recipe.toml").status == 0
+    lines = [json.loads(line) for line in (folder / "runs/job/latest/metrics.jsonl").read_text().splitlines()]
+    line = [line for line in lines if line["kind"] == "evaluation"][-1]
+    out = kdseg("evaluate", "runs/job", "--which", "last", "--json").out
+    assert json.loads(out) == {name: scores_of(line, name) for name in ("teacher", "student")}
+    words = ("--window", "999x999", "--scales", "1", "--no-flip")
+    plain = json.loads(kdseg("evaluate", "runs/job", "--which", "last", "--json", *words).out)
+    assert plain["student"]["miou"] == pytest.approx(counted(folder / "runs/job", "student", "val")["miou"], rel=1e-12)
 
 
 def test_a_table_holds_the_same_for_people(kdseg, finished):
@@ -109,6 +132,7 @@ def test_a_class_that_nowhere_occurs_is_absent(kdseg, folder, write):
             ["--model", "studnt"],
             "the run has no participant 'studnt'; did you mean 'student'?; it has teacher, student",
         ),
+        (["--overlap", "0.5"], "--overlap says how far windows overlap; give --window too"),
         (["--model", "pupil"], "the run has no participant 'pupil'; it has teacher, student"),
     ],
 )

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from kdseg import BackboneContext, load
+from kdseg.engine.whole_image import WholeImage
 from kdseg.recipe.load import load_recipe
 
 
@@ -159,6 +160,24 @@ def test_a_copy_of_a_model_s_folder_is_all_it_needs(kdseg, folder, finished):
     assert np.array_equal(read(folder / "predictions/road_mask.png"), load(finished).predict(image))
 
 
+def test_windows_scales_and_mirroring_are_as_asked_for(kdseg, folder, finished):
+    image = picture(70, 90)
+    write_rgb(folder / "road.png", image)
+    words = ("--window", "32x48", "--overlap", "0.5", "--scales", "0.75,1", "--flip")
+    assert kdseg("predict", str(finished), "road.png", *words).status == 0
+    whole = WholeImage(window=(32, 48), overlap=0.5, scales=(0.75, 1.0), flip=True)
+    wanted = load(finished).predict(image, whole)
+    assert np.array_equal(read(folder / "predictions/road_mask.png"), wanted)
+    assert (wanted != load(finished).predict(image)).any()
+
+
+def test_a_window_over_the_whole_image_changes_nothing(kdseg, folder, finished):
+    image = picture(40, 50)
+    write_rgb(folder / "road.png", image)
+    assert kdseg("predict", str(finished), "road.png", "--window", "64x64").status == 0
+    assert np.array_equal(read(folder / "predictions/road_mask.png"), load(finished).predict(image))
+
+
 # What it cannot take
 
 
@@ -219,6 +238,33 @@ def test_no_picture_is_ever_overwritten(folder, refused):
 def test_an_output_that_is_no_folder_is_told(folder, refused, output, reason):
     write_rgb(folder / "road.png", picture(32, 32))
     assert refused("road.png", "-o", output) == f"{output}: no folder can be made here: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--overlap", "0.5"], "--overlap says how far windows overlap; give --window too"),
+        (["--scales", "0.5"], "at scale 0.5 an image of 40x50 is 20x25; networks take images of 32x32 or more"),
+    ],
+)
+def test_views_that_no_image_can_have_are_told(folder, refused, words, told):
+    write_rgb(folder / "road.png", picture(40, 50))
+    assert refused("road.png", *words) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--window", "512"], "'--window': '512' is no height and width, 32 or more, as 512x1024"),
+        (["--window", "16x64"], "'--window': '16x64' is no height and width, 32 or more, as 512x1024"),
+        (["--scales", "1,-1"], "'--scales': '1,-1' are no numbers above 0 with commas between, as 0.75,1,1.25"),
+        (["--scales", "nan"], "'--scales': 'nan' are no numbers above 0 with commas between, as 0.75,1,1.25"),
+        (["--overlap", "1"], "'--overlap': 1.0 is not in the range 0<=x<1."),
+    ],
+)
+def test_options_that_say_nothing_sound_are_told(kdseg, finished, words, told):
+    status, _, err = kdseg("predict", str(finished), "road.png", *words)
+    assert (status, told in err) == (2, True), err
 
 
 def test_a_model_that_is_not_there_is_told(folder, refused, finished):

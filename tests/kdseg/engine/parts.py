@@ -18,6 +18,7 @@ from kdseg import (
     ClassTable,
     Dataset,
     Hooks,
+    Metric,
     Sample,
     hookimpl,
 )
@@ -30,6 +31,7 @@ class SquareSamples:
     count: int
     first: int
     ignoring: bool
+    extras: tuple = ()
 
     def __len__(self):
         return self.count
@@ -41,7 +43,7 @@ class SquareSamples:
         image = (np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200)])[mask] // 2 + noise).astype(np.uint8)
         if self.ignoring:
             mask.reshape(-1)[: mask.size * (index % 5) // 4] = 255
-        return Sample(image=image, mask=mask, id=str(index))
+        return Sample(image=image, mask=mask, id=str(index), extras=dict.fromkeys(self.extras, index))
 
 
 @frozen(kw_only=True)
@@ -53,7 +55,7 @@ class Squares(Dataset):
     ignoring: Annotated[bool, "ignore pixels, unevenly spread over the images"] = True
 
     def build(self, ctx):
-        return SquareSamples(self.images, 0 if ctx.split == "train" else 1000, self.ignoring)
+        return SquareSamples(self.images, 0 if ctx.split == "train" else 1000, self.ignoring, ctx.extras)
 
     def class_table(self):
         return ClassTable(names=("red", "green", "blue"), colours=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
@@ -97,6 +99,37 @@ class Tiny(Backbone):
 
     def taps(self, module):
         return {"encoder.1": module.encoder, "decoder.1": module.decoder}
+
+
+class MeasureEven:
+    """Counts right pixels of images with an even index."""
+
+    def __init__(self):
+        self._counts = torch.zeros(2, dtype=torch.int64)
+
+    def update(self, prediction, target, extras):
+        for predicted, labels, extra in zip(prediction, target, extras, strict=True):
+            if extra["index"] % 2 == 0:
+                self._counts += torch.tensor([(predicted == labels).sum(), (labels != 255).sum()])
+
+    def tensors(self):
+        return [self._counts]
+
+    def compute(self):
+        right, all_ = self._counts.tolist()
+        return {"accuracy": right / all_, "counts": {"right": float(right), "all": float(all_)}}
+
+
+@frozen(kw_only=True)
+class Even(Metric):
+    """Pixel accuracy over every second image."""
+
+    name: ClassVar[str] = "even"
+    scores: ClassVar[tuple[str, ...]] = ("accuracy",)
+    extras: ClassVar[tuple[str, ...]] = ("index",)
+
+    def build(self, ctx):
+        return MeasureEven()
 
 
 class Float64(Hooks):
@@ -184,6 +217,11 @@ def kdseg_backbones():
 @hookimpl
 def kdseg_datasets():
     return [Squares]
+
+
+@hookimpl
+def kdseg_metrics():
+    return [Even]
 
 
 @hookimpl

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from kdseg.recipe import curves, schema
 from kdseg.recipe.curves import Curve, Points
-from kdseg.recipe.schema import Output, Recipe, Shadow, Term, Train, keys_of
+from kdseg.recipe.schema import Output, Recipe, Shadow, Term, Train
+from kdseg.recipe.schema_keys import keys_of
 
 SHARES = st.floats(0, 1)
 WEIGHTS = st.floats(0, 1e3)

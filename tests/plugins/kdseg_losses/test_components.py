@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kdseg.components import ClassShares, LossContext
-from kdseg_losses.class_weights import median_frequency
+from kdseg.data.class_weights import median_frequency
 from kdseg_losses.components import CrossEntropy, PixelKL
 
 SHARES = ClassShares(pixels=(6, 3, 1), pixels_where_present=(10, 10, 10), images=(1, 1, 1))

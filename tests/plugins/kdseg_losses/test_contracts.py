@@ -25,6 +25,13 @@ VARIANTS = {
         {"class_weights": "median_frequency"},
         {"label_smoothing": 1.0},
     ],
+    "focal": [{"gamma": 0.0}, {"gamma": 0.5, "weights": (1.0, 0.5, 2.0, 0.0, 3.0)}, {"class_weights": "enet"}],
+    "ohem_cross_entropy": [
+        {"threshold": 1.0},
+        {"threshold": 0.01, "keep": 0.3, "weights": (1.0, 0.5, 2.0, 0.0, 3.0)},
+        {"keep": 0.0},
+        {"keep": 1.0, "class_weights": "effective_number"},
+    ],
     "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
 }
 """Options under which the contracts are tried beside the defaults."""

@@ -11,7 +11,7 @@ import pytest
 
 from kdseg.components import DatasetContext
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.data.shares import count_classes
+from kdseg.data.scan import scan
 from kdseg.errors import KdsegError
 from kdseg_road import CamVid
 
@@ -80,14 +80,6 @@ def empty(root: Path) -> None:
     (root / "train" / "0001TP_006690.png").write_bytes(b"")
 
 
-def lose_mask(root: Path) -> None:
-    (root / "trainannot" / "0001TP_006690.png").unlink()
-
-
-def lose_image(root: Path) -> None:
-    (root / "train" / "0001TP_006690.png").unlink()
-
-
 def lose_folder(root: Path) -> None:
     (root / "trainannot").rename(root / "annotations")
 
@@ -106,16 +98,38 @@ def empty_folder(root: Path) -> None:
         (break_size, r"trainannot.0001TP_006690\.png: is 36x40, its image 36x48"),
         (truncate, r"train.0001TP_006690\.png: is no image that can be decoded"),
         (empty, r"train.0001TP_006690\.png: is no image that can be decoded"),
-        (lose_mask, r"train.0001TP_006690\.png: has no mask of the same name"),
-        (lose_image, r"trainannot.0001TP_006690\.png: has no image of the same name"),
-        (empty_folder, r"train: holds no PNG file"),
-        (lose_folder, r"trainannot: there is no such folder; CamVid has train, trainannot"),
+        (empty_folder, r"train: holds no \*\.png or \*\.jpg or \*\.jpeg; camvid is"),
+        (lose_folder, r"trainannot: there is no such folder; camvid is .* folders train, trainannot"),
     ],
 )
 def test_what_is_wrong_names_the_file(root: Path, damage: Callable[[Path], None], told: str) -> None:
     damage(root)
     with pytest.raises(KdsegError, match=told):
         _ = samples(root)[0]
+
+
+@pytest.mark.parametrize(("lost", "left"), [("train", "trainannot"), ("trainannot", "train")])
+def test_a_file_without_its_partner_is_a_defect_or_left_out(
+    root: Path, lost: str, left: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / lost / "0001TP_006690.png").unlink()
+    found = CamVid(root=root).build(CTX)
+    what = "image" if lost == "train" else "mask"
+    (defect,) = found.defects  # type: ignore[attr-defined]
+    assert str(defect) == f"{root / left / '0001TP_006690.png'}: has no {what} 0001TP_006690.png"
+    assert [found[index].id for index in range(len(found))] == ["0001TP_006720"]
+    skipped = CamVid(root=root, unpaired="skip").build(CTX)
+    assert len(skipped) == 1
+    assert not skipped.defects  # type: ignore[attr-defined]
+    assert str(defect.file) in caplog.text
+
+
+def test_two_images_of_one_stem_are_a_defect_and_left_out(root: Path) -> None:
+    cv2.imwrite(str(root / "train" / "0001TP_006690.jpg"), np.zeros((36, 48, 3), np.uint8))
+    found = CamVid(root=root, unpaired="skip").build(CTX)
+    (defect,) = found.defects  # type: ignore[attr-defined]
+    assert {defect.file.name, defect.text.split("/")[-1].split(";")[0]} == {"0001TP_006690.jpg", "0001TP_006690.png"}
+    assert [found[index].id for index in range(len(found))] == ["0001TP_006720"]
 
 
 def test_the_folder_is_found_by_option_then_by_the_data_folder_then_by_its_own_variable(
@@ -149,6 +163,6 @@ def test_the_real_images_hold_what_was_counted_of_them() -> None:
     assert (len(train), len(val)) == (367, 101)
     assert train[0].image.shape == (360, 480, 3)
     names = CamVid().class_table().names
-    counted = count_classes(train, len(names)).pixels
+    counted = scan(train, len(names)).shares().pixels
     found = {name: 100 * pixels / sum(counted) for name, pixels in zip(names, counted, strict=True)}
     assert found == pytest.approx(shares, abs=0.006)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,6 +50,25 @@ def test_an_image_is_a_pure_function_of_seed_split_and_index() -> None:
     thread.start()
     thread.join()
     assert drawn == [first[3]]
+
+
+@pytest.mark.skipif(not cv2.__version__.startswith("5.0"), reason="the hashes are of pictures by OpenCV 5.0")
+@pytest.mark.parametrize(
+    ("options", "split", "indices", "digest"),
+    [
+        ({}, "train", (0, 1, 2, 1999), "5eb1c835a2a649fa"),
+        ({}, "val", (0, 99), "473e9fc8137fd43f"),
+        ({"seed": 3}, "test", (5,), "f01d28d7602591bb"),
+        ({"size": (96, 192)}, "train", (7, 8), "764db41c0531a39a"),
+        ({"size": (33, 47)}, "train", (11,), "ad95c0ff1b792a87"),
+    ],
+)
+def test_the_plain_scenes_are_those_of_the_first_release(
+    options: dict[str, Any], split: str, indices: tuple[int, ...], digest: str
+) -> None:
+    """Hashes of before there was any weather."""
+    found = scenes(split, **options)
+    assert hashlib.sha256(b"".join(pixels(found[index]) for index in indices)).hexdigest()[:16] == digest
 
 
 def test_splits_and_seeds_share_no_image() -> None:

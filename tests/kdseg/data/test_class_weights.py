@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdseg.components import ClassShares
+from kdseg.data.class_weights import CLASS_WEIGHTS, effective_number, enet, median_frequency
 from kdseg.errors import KdsegError
-from kdseg_losses.class_weights import RULES, effective_number, enet, median_frequency
 
 # Two images of 100 labelled pixels: the first holds classes 0 and 1, the second 0 and 2. Class 3 never occurs.
 HAND = ClassShares(pixels=(150, 40, 10, 0), pixels_where_present=(200, 100, 100, 0), images=(2, 1, 1, 0))
@@ -57,7 +57,7 @@ counts = st.integers(1, 5).flatmap(
 )
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("rule", CLASS_WEIGHTS.values(), ids=CLASS_WEIGHTS)
 @given(images=counts)
 def test_weights_are_finite_positive_and_never_smaller_for_rarer_classes(rule, images):
     shares = shares_of(images)
@@ -80,7 +80,7 @@ def test_weights_are_finite_positive_and_never_smaller_for_rarer_classes(rule, i
     assert [weights[label] for label in order] == sorted(weights, reverse=True)
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("rule", CLASS_WEIGHTS.values(), ids=CLASS_WEIGHTS)
 def test_no_labels_no_weights(rule):
     with pytest.raises(KdsegError, match='set class_weights = "none"'):
         rule(shares_of([[0, 0]]))

@@ -60,7 +60,7 @@ def effective_number(shares: ClassShares) -> tuple[float, ...]:
     return tuple(weight / mean for weight in weights)
 
 
-RULES: Mapping[str, Callable[[ClassShares], tuple[float, ...]]] = {
+CLASS_WEIGHTS: Mapping[str, Callable[[ClassShares], tuple[float, ...]]] = {
     "enet": enet,
     "median_frequency": median_frequency,
     "effective_number": effective_number,

@@ -1,0 +1,100 @@
+"""Samples that lie in image files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from attrs import frozen
+
+from kdseg.data.image_files import read_ids, read_labels, read_rgb
+from kdseg.data.samples import IGNORE_INDEX, Sample
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from kdseg.data.samples import Defect
+    from kdseg_road.listing import Listing
+
+
+@frozen(eq=False)
+class Labels:
+    """What the numbers in a dataset's masks mean."""
+
+    table: npt.NDArray[np.uint8]
+    """256 train indices."""
+    known: int
+    """Numbers from 0 up to, not including, this occur, and 255, which is ignored."""
+    told: str
+    """Which numbers there are, for errors: "Cityscapes' label ids go from 0 to 33"."""
+    palette: bool
+    """Whether they may be indices of a palette."""
+
+    @classmethod
+    def of(cls, train_indices: Sequence[int], told: str, *, palette: bool = False) -> Labels:
+        """Make the table from the train index of each label from 0 on."""
+        table = np.arange(256, dtype=np.uint8)
+        table[: len(train_indices)] = train_indices
+        return cls(table, len(train_indices), told, palette)
+
+    def read(self, file: Path) -> npt.NDArray[np.uint8]:
+        """Read a mask, H×W, as train indices.
+
+        Raises:
+            KdsegError: it is no mask, or holds another number.
+        """
+        labels = read_labels(file, palette=self.palette)
+        if (labels + np.uint8(1)).max() > self.known:  # 255 has become 0
+            found = labels[(labels >= self.known) & (labels != IGNORE_INDEX)].min()
+            raise KdsegError(f"{file}: holds the label {found}; {self.told}")
+        if (self.table == np.arange(256)).all():  # to look them up takes longer than to see that they stay
+            return labels
+        return np.asarray(cv2.LUT(labels, self.table), np.uint8)
+
+
+@frozen(eq=False)
+class RoadFiles:
+    """The images of a split with their labels and, where they are listed, their instance ids."""
+
+    ids: tuple[str, ...]
+    files: tuple[tuple[Path, ...], ...]
+    """Of each sample: its image, its mask unless it is unlabelled, its instance ids if they are wanted."""
+    defects: tuple[Defect, ...]
+    labels: Labels
+
+    @classmethod
+    def of(cls, listing: Listing, labels: Labels) -> RoadFiles:
+        """Make samples of what was listed."""
+        return cls(tuple(listing.files), tuple(listing.files.values()), listing.defects, labels)
+
+    def __len__(self) -> int:
+        """Give the number of samples."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample.
+
+        Raises:
+            KdsegError: naming the file that cannot be read, or is not what the dataset's release holds.
+        """
+        image_file, *others = self.files[index]
+        image = read_rgb(image_file, upright=False)
+        mask, extras = None, {}
+        if others:
+            mask = self.labels.read(others[0])
+            _same_size(mask, others[0], image)
+        if others[1:]:
+            extras["instances"] = read_ids(others[1])
+            _same_size(extras["instances"], others[1], image)
+        return Sample(image=image, mask=mask, id=self.ids[index], extras=extras)
+
+
+def _same_size(found: npt.NDArray[Any], file: Path, image: npt.NDArray[Any]) -> None:
+    if found.shape != image.shape[:2]:
+        sizes = [f"{height}x{width}" for height, width, *_ in (found.shape, image.shape)]
+        raise KdsegError(f"{file}: is {sizes[0]}, its image {sizes[1]}; they must be of one size")

@@ -1,0 +1,1 @@
+"""Scores as the benchmarks of road scenes publish them."""
