@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kdseg.recipe.validators import LARGEST_WINDOW, SCALES, SMALLEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Command = TypeVar("Command", bound=Callable[..., Any])
-
-SMALLEST = 32
-"""Height and width that every network takes."""
 
 settings_option = click.option(
     "--set",
@@ -28,16 +27,19 @@ def _window(text: str) -> tuple[int, int]:
     """Read height and width of a window: ``512x1024``."""
     found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     size = (int(found[1]), int(found[2])) if found else (0, 0)
-    if min(size) < SMALLEST:
-        raise click.BadParameter(f"{text!r} is no height and width, {SMALLEST} or more, as 512x1024")
+    if min(size) < SMALLEST or max(size) > LARGEST_WINDOW:
+        raise click.BadParameter(f"{text!r} is no height and width, {SMALLEST} to {LARGEST_WINDOW}, as 512x1024")
     return size
 
 
 def _scales(text: str) -> tuple[float, ...]:
     """Read scales of an image: ``0.75,1,1.25``."""
     words = text.split(",")
-    if not all(re.fullmatch(r"\d{1,3}(\.\d+)?|\.\d+", word) and float(word) > 0 for word in words):
-        raise click.BadParameter(f"{text!r} are no numbers above 0 with commas between, as 0.75,1,1.25")
+    smallest, largest = SCALES
+    if not all(re.fullmatch(r"\d{1,3}(\.\d+)?|\.\d+", word) and smallest <= float(word) <= largest for word in words):
+        raise click.BadParameter(
+            f"{text!r} are no numbers from {smallest:g} to {largest:g} with commas between, as 0.75,1,1.25"
+        )
     return tuple(map(float, words))
 
 

@@ -45,14 +45,14 @@ def command(
     from kdseg.cli._console import console_with_log
     from kdseg.engine.data_report import scan_splits, split_report
     from kdseg.engine.files import json_text
-    from kdseg.engine.pictures import write_image
+    from kdseg.engine.pictures import make_folder, write_image
     from kdseg.engine.sheet import sheet
 
     console_with_log()
     names = splits or ("train", "val")
     scanned = scan_splits(loaded, names, workers if workers is not None else os.cpu_count() or 1)
     reports = {name: split_report(one) for name, one in zip(names, scanned, strict=True)}
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     for name, one in zip(names, scanned, strict=True):
         if not all(one.scan.defects):
             file = output / f"{loaded.recipe.name}_{name}.png"
@@ -87,9 +87,9 @@ def _print(split: str, report: dict[str, Any]) -> None:
     print_rows("classes, and their weights by each rule", rows)
     present = [name for name, facts in classes.items() if facts["images"]]
     rare = sorted(present, key=lambda name: classes[name]["pixels"])[:RARE]
-    print_rows(
-        "where the rarest occur: the share of their images that hold", [_companions(report, name) for name in rare]
-    )
+    rows = [companions for name in rare if any((companions := _companions(report, name))[1:])]
+    if rows:
+        print_rows("what images with the rarest hold more often than others do, and how often", rows)
     for defect in report["defects"]:
         click.echo(f"defect: {defect}")
     if "sheet" in report:

@@ -16,7 +16,7 @@ from attrs import frozen
 from safetensors.torch import load_file
 
 from kdseg.engine.files import sha256, whole_folder
-from kdseg.engine.tensor_files import save_tensors
+from kdseg.engine.tensor_files import plain_tensors, save_tensors
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mappin
         path.unlink(missing_ok=True)
     with whole_folder(path) as draft:
         for file, module in _modules(parts).items():
-            save_tensors(module, draft / file)
+            save_tensors(plain_tensors(module), draft / file)
         for file, learner in _learners(parts).items():
             training = {
                 "optimizer": learner.optimizer.state_dict(),

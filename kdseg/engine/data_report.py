@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kdseg.data.class_weights import CLASS_WEIGHTS
-from kdseg.engine.evaluate import split_context
+from kdseg.engine.evaluate import open_split
 from kdseg.engine.scans import scan_split
 from kdseg.engine.stamps import Split
-from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +25,12 @@ class ScannedSplit:
     """A split and what it holds."""
 
     split: Split
-    classes: ClassTable
     scan: Scan
+
+    @property
+    def classes(self) -> ClassTable:
+        """The dataset's classes."""
+        return self.split.dataset.class_table()
 
     @property
     def defects(self) -> list[str]:
@@ -36,34 +39,24 @@ class ScannedSplit:
         return [*listed, *(defect for defect in self.scan.defects if defect)]
 
 
-def open_split(loaded: LoadedRecipe, name: str) -> Split:
-    """Open a split of a recipe's dataset.
-
-    Raises:
-        KdsegError: the dataset has no such split, or its folder is not there.
-    """
-    dataset = loaded.recipe.data.for_split(name)
-    if name not in dataset.splits:
-        raise KdsegError(f"{dataset.name} has no split {name!r}; it has {', '.join(dataset.splits)}")
-    samples = dataset.build(split_context(loaded.recipe, name))
-    return Split(name=name, dataset=dataset, samples=samples, num_classes=len(dataset.class_table()))
-
-
 def scan_splits(loaded: LoadedRecipe, names: Iterable[str], workers: int) -> list[ScannedSplit]:
     """Open and scan splits, showing progress.
 
     Raises:
         KdsegError: as `open_split` does.
     """
-    opened = [open_split(loaded, name) for name in names]
-    return [
-        ScannedSplit(
-            split=split,
-            classes=split.dataset.class_table(),
-            scan=scan_split(split, loaded.plugins.registry, workers=workers),
+    data = loaded.recipe.data
+    opened = [
+        Split(
+            name=name,
+            dataset=data.for_split(name),
+            samples=open_split(loaded.recipe, name),
+            num_classes=len(data.dataset.class_table()),
         )
-        for split in opened
+        for name in names
     ]
+    registry = loaded.plugins.registry
+    return [ScannedSplit(split=split, scan=scan_split(split, registry, workers=workers)) for split in opened]
 
 
 def split_report(scanned: ScannedSplit) -> dict[str, Any]:

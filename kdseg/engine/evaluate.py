@@ -8,6 +8,7 @@ import torch
 
 from kdseg.components import DatasetContext, MetricContext
 from kdseg.data.loader import eval_batches
+from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import confusion_matrix
 from kdseg.metrics.segmentation import scores
 
@@ -29,6 +30,18 @@ def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) ->
     judging = (*metrics, *(recipe.evaluate.metrics if split == "val" else ()))
     extras = dict.fromkeys(extra for metric in judging for extra in metric.extras)
     return DatasetContext(split=split, seed=recipe.seed, extras=tuple(extras))
+
+
+def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Samples:
+    """Open any split of a recipe's dataset, with what metrics beside the recipe's read.
+
+    Raises:
+        KdsegError: the dataset has no such split, or its files are not there.
+    """
+    dataset = recipe.data.for_split(split)
+    if split not in dataset.splits:
+        raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
+    return dataset.build(split_context(recipe, split, metrics))
 
 
 @torch.no_grad()

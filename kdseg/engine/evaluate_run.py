@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from kdseg.components import KINDS, Metric
 from kdseg.engine.build import build_participants
-from kdseg.engine.evaluate import evaluate, split_context
+from kdseg.engine.evaluate import evaluate, open_split
 from kdseg.engine.images import Normalise
 from kdseg.engine.models import model_folder
 from kdseg.engine.processes import Processes
@@ -73,14 +73,11 @@ def evaluate_run(
                 f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}; it has "
                 f"{', '.join(recipe.models)}"
             )
-    dataset = recipe.data.for_split(split)
-    if split not in dataset.splits:
-        raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
-    samples = dataset.build(split_context(recipe, split, judges))
+    samples = open_split(recipe, split, judges)
     if all(samples[index].mask is None for index in range(min(8, len(samples)))):
         raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")
     processes = Processes.start(recipe.train.precision)
-    classes = dataset.class_table()
+    classes = recipe.data.dataset.class_table()
     participants = build_participants(recipe, len(classes), processes.device, names)
     frozen = {name: weights_file(name, weights) for name, _, weights in weighted_models(recipe)}
     for name, participant in participants.items():

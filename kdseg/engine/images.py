@@ -8,14 +8,12 @@ import torch
 from attrs import frozen
 
 from kdseg.errors import KdsegError
+from kdseg.recipe.validators import SMALLEST
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
-
-SMALLEST = 32
-"""Height and width that every network takes."""
 
 
 def refuse_small(image: npt.NDArray[np.uint8], name: str) -> None:

@@ -216,6 +216,13 @@ def model_folder(run: Path, model: str | None) -> Path:
     return run / MODELS / model
 
 
+def code_of(folder: Path, card: Mapping[str, Any]) -> Path | None:
+    """Give the plugin file that a network brought along; None where its plugin is installed, or it brought none."""
+    distribution = card["backbone"].split("/")[0]
+    code = folder / f"{distribution}.py"
+    return code if _version_of(distribution) is None and code.is_file() else None
+
+
 def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Backbone:
     """Make the component that a model folder's card says.
 
@@ -224,16 +231,15 @@ def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Bac
             what the model was made with.
     """
     distribution = card["backbone"].split("/")[0]
-    code = folder / f"{distribution}.py"
-    has_code = _version_of(distribution) is None and code.is_file()
-    if has_code and not trust_code:
+    code = code_of(folder, card)
+    if code is not None and not trust_code:
         raise KdsegError(
             f"{display_path(code)}: the network is built by this Python file, which would run with all that you may "
             "do; read it, then say trust_code=True to kdseg.load, or --trust-code to kdseg predict"
         )
     try:
         document = {**card["options"], "use": card["backbone"]}
-        registry = load_plugins([code] if has_code else []).registry
+        registry = load_plugins([] if code is None else [code]).registry
         component = component_from_plain(document, KINDS["backbone"], registry)
     except KdsegError as error:
         version = card.get("plugin_version")

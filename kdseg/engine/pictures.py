@@ -9,7 +9,7 @@ import numpy as np
 
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +75,18 @@ def comparison(
         for sample, *masks in zip(samples, *predictions.values(), strict=True)
     ]
     return grid(rows, ["image", "truth", *predictions])
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for pictures, where it is not there.
+
+    Raises:
+        KdsegError: where it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KdsegError(f"{display_path(path)}: no folder can be made here: {error.strerror}") from error
 
 
 def write_image(path: Path, image: Image) -> None:

@@ -11,7 +11,7 @@ from rich.progress import track
 from kdseg.data.image_files import read_rgb
 from kdseg.engine.images import refuse_small
 from kdseg.engine.models import load
-from kdseg.engine.pictures import overlay, write_image
+from kdseg.engine.pictures import make_folder, overlay, write_image
 from kdseg.engine.submissions import find_submission, refuse_other_classes, refuse_strays
 from kdseg.engine.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
@@ -69,10 +69,7 @@ def predict_files(
         refuse_strays(output / name for file in targets for name in _plain_names(file))
     if torch.cuda.is_available():
         network.cuda()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KdsegError(f"{display_path(output)}: no folder can be made here: {error.strerror}") from error
+    make_folder(output)
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, written in each:
         image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored

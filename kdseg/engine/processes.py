@@ -59,7 +59,7 @@ class Processes:
         if accelerator.distributed_type not in _SUPPORTED:
             raise KdsegError(
                 f"accelerate was told to use {accelerator.distributed_type.value}; kdseg trains several learners with "
-                "plain data parallelism: run `accelerate config`, or launch with --multi_gpu or --cpu"
+                "plain data parallelism: run `accelerate config`, or launch with --multi_gpu"
             )
         started = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
         if started != accelerator.num_processes:

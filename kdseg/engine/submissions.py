@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.components import Dataset
-from kdseg.engine.models import CARD
+from kdseg.engine.models import CARD, code_of, read_card
 from kdseg.engine.run_folder import RECIPE, find_run
 from kdseg.errors import KdsegError, display_path
 from kdseg.plugins import load_plugins
@@ -69,5 +69,6 @@ def refuse_strays(plain: Iterable[Path]) -> None:
 
 def _registry(run: Path, *, trust_code: bool) -> Registry:
     if (run / CARD).exists():
-        return load_plugins(sorted(run.glob("*.py")) if trust_code else []).registry
+        code = code_of(run, read_card(run))
+        return load_plugins([code] if code is not None and trust_code else []).registry
     return load_recipe(find_run(run) / RECIPE).plugins.registry

@@ -42,19 +42,19 @@ def load_weights(network: nn.Module, weights: Path) -> None:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights and buffers as safetensors, whole or not at all."""
-    write_whole(path, lambda draft: save_tensors(network, draft))
+    """Write a network's weights and buffers as safetensors, with a checksum, whole or not at all."""
+    tensors = plain_tensors(network)
+    write_whole(path, lambda draft: save_tensors(tensors, draft, {_DIGEST: _digest(tensors)}))
 
 
-def save_tensors(module: nn.Module, path: Path) -> None:
-    """Write a module's weights and buffers as safetensors, with a checksum among its metadata.
+def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write what `plain_tensors` gave as safetensors.
 
     The file is as open as any new one: the library's own are for nobody but their owner.
     """
-    tensors = plain_tensors(module)
     path.touch()
     mode = path.stat().st_mode
-    save_file(tensors, path, {_DIGEST: _digest(tensors)})
+    save_file(tensors, path, metadata)
     path.chmod(mode)
 
 

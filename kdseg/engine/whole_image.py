@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from attrs import evolve, frozen
 
-from kdseg.engine.images import SMALLEST
 from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
+from kdseg.recipe.validators import SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,6 +13,7 @@ from kdseg.components import Backbone, Callback, Dataset, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
 from kdseg.recipe.validators import (
     MOST_STEPS,
+    SCALES,
     divides_batch,
     exactly_one,
     folder_name,
@@ -235,7 +236,7 @@ class Evaluate:
         default=0.33, validator=[ge(0.0), lt(1.0)]
     )
     scales: Annotated[tuple[float, ...], "sizes at which networks see an image, as shares of its own"] = field(
-        default=(1.0,), validator=[not_empty, deep_iterable(and_(ge(0.1), le(4.0)))]
+        default=(1.0,), validator=[not_empty, deep_iterable(and_(ge(SCALES[0]), le(SCALES[1])))]
     )
     flip: Annotated[bool, "let them see each of those mirrored as well"] = False
 

@@ -45,14 +45,17 @@ def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
         raise ValueError("must not be empty")
 
 
+SMALLEST = 32
+"""Height and width that every network takes."""
 LARGEST_WINDOW = 2**14
-"""Pixels."""
+SCALES = (0.1, 4.0)
+"""The smallest and the largest at which an image is seen: memory grows with the square."""
 
 
 def window_size(_evaluate: Evaluate, _: Attribute[Any], value: tuple[int, int] | None) -> None:
     """Refuse what is smaller than every network takes, or larger than any image."""
-    if value is not None and not all(32 <= side <= LARGEST_WINDOW for side in value):  # noqa: PLR2004 (kdseg.engine.images.SMALLEST, which loads torch)
-        raise ValueError(f"height and width must be 32 or more, {LARGEST_WINDOW} at most; found {list(value)}")
+    if value is not None and not all(SMALLEST <= side <= LARGEST_WINDOW for side in value):
+        raise ValueError(f"height and width must be {SMALLEST} or more, {LARGEST_WINDOW} at most; found {list(value)}")
 
 
 def sha256(_weights: Weights, _: Attribute[Any], value: str | None) -> None:

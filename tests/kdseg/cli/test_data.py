@@ -134,3 +134,22 @@ def test_a_missing_split_is_told(kdseg, root):
     assert kdseg("data", "roads.toml", "--split", "trian").err.endswith(
         "camvid has no split 'trian'; it has train, val, test\n"
     )
+
+
+def test_companions_are_told_where_they_say_something(kdseg, root):
+    """Car goes with sky in half of the images; pole is in all of them, and so tells nothing."""
+    for index, file in enumerate(sorted((root / "trainannot").iterdir())):
+        mask = np.full((36, 48), 2, np.uint8)
+        mask[:4], mask[4:8] = (0, 8) if index % 2 else (2, 2)
+        cv2.imwrite(str(file), mask)
+    _, out, _ = kdseg("data", "roads.toml", "--split", "train")
+    _, told = out.split("what images with the rarest hold")
+    lines = [line.split() for line in told.splitlines()[1:] if line.startswith("  ")]
+    assert sorted(lines) == [["car", "sky", "100.00", "%"], ["sky", "car", "100.00", "%"]]
+
+
+def test_an_output_that_is_a_file_is_told(kdseg, root):
+    (root.parent / "sheets").touch()
+    status, _, err = kdseg("data", "roads.toml", "-o", "sheets")
+    assert status == 2
+    assert err.splitlines()[-1] == "sheets: no folder can be made here: File exists"

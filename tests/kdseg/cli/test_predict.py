@@ -255,10 +255,12 @@ def test_views_that_no_image_can_have_are_told(folder, refused, words, told):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--window", "512"], "'--window': '512' is no height and width, 32 or more, as 512x1024"),
-        (["--window", "16x64"], "'--window': '16x64' is no height and width, 32 or more, as 512x1024"),
-        (["--scales", "1,-1"], "'--scales': '1,-1' are no numbers above 0 with commas between, as 0.75,1,1.25"),
-        (["--scales", "nan"], "'--scales': 'nan' are no numbers above 0 with commas between, as 0.75,1,1.25"),
+        (["--window", "512"], "'--window': '512' is no height and width, 32 to 16384, as 512x1024"),
+        (["--window", "16x64"], "'--window': '16x64' is no height and width, 32 to 16384, as 512x1024"),
+        (["--scales", "1,-1"], "'--scales': '1,-1' are no numbers from 0.1 to 4 with commas between, as 0.75,1,1.25"),
+        (["--scales", "nan"], "'--scales': 'nan' are no numbers from 0.1 to 4 with commas between, as 0.75,1,1.25"),
+        (["--window", "512x99999"], "'--window': '512x99999' is no height and width, 32 to 16384, as 512x1024"),
+        (["--scales", "100"], "'--scales': '100' are no numbers from 0.1 to 4 with commas between, as 0.75,1,1.25"),
         (["--overlap", "1"], "'--overlap': 1.0 is not in the range 0<=x<1."),
     ],
 )
