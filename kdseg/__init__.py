@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kdseg.errors import KdsegError
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
-    from kdseg.losses import LossCall, LossModule, PixelLoss, Prediction
+    from kdseg.losses import FusedLoss, LossCall, LossModule, PixelLoss, Prediction, full_precision, valid_cells
     from kdseg.metrics.measure import Measure
 
 _HOMES = {
@@ -50,7 +50,9 @@ _HOMES = {
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
     "kdseg.metrics.measure": ("Measure",),
-    "kdseg.losses": ("LossCall", "LossModule", "PixelLoss", "Prediction"),
+    "kdseg.losses": (
+        "FusedLoss", "LossCall", "LossModule", "PixelLoss", "Prediction", "full_precision", "valid_cells",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -71,6 +73,7 @@ __all__ = [
     "DiagnosticContext",
     "FileSamples",
     "Findings",
+    "FusedLoss",
     "Hooks",
     "KdsegError",
     "Loss",
@@ -86,11 +89,13 @@ __all__ = [
     "Sample",
     "Samples",
     "Submission",
+    "full_precision",
     "hookimpl",
     "load",
     "read_labels",
     "read_metrics",
     "read_rgb",
+    "valid_cells",
 ]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+import torch.nn.functional as F
 from attrs import field, frozen
 from torch import nn
 
 from kdseg.data.samples import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -23,9 +24,14 @@ class Prediction:
     logits: Tensor
     """N×C×H×W, at the images' size."""
     taps: Mapping[str, Tensor] = field(factory=dict)
-    """Features N×C'×H'×W' by tap name."""
+    """Features N×C'×H'×W' by tap name, in the order in which the network made them."""
     heads: Mapping[str, Tensor] = field(factory=dict)
     """Further outputs of the network, by its own names."""
+
+
+def _alone(values: Tensor) -> Tensor:
+    """Gather from the only process."""
+    return values
 
 
 @frozen(kw_only=True, eq=False)
@@ -38,6 +44,9 @@ class LossCall:
     """N×3×H×W, normalised, as the networks saw them."""
     generator: torch.Generator
     """On the images' device; the same numbers at the same step of the same recipe."""
+    gather: Callable[[Tensor], Tensor] = _alone
+    """Joins a tensor, of one shape in all processes, along its first dimension in the processes' order. Gradient flows
+    back to each. All processes must call it, equally often."""
 
 
 class LossModule(nn.Module):
@@ -48,7 +57,14 @@ class LossModule(nn.Module):
     micro-batch. The engine divides by the count of the global batch, so that processes and micro-batches don't change
     the step. The contracts: ignored pixels change neither value nor gradient, gradient reaches the learner alone,
     identical predictions give 0 for a distillation loss, an all-ignored batch gives 0.
+
+    Its own parameters learn with the learner. A loss that has an opponent assigns it to `critic`: the term's `critic`
+    optimizes that by `critic_loss`, after the learner's step, and nothing of it moves while the learner learns.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_module("critic", None)
 
     def count(self, target: Tensor) -> Tensor:
         """Give what a micro-batch adds to the divisor, as a scalar that follows from the target alone.
@@ -64,6 +80,48 @@ class LossModule(nn.Module):
     def forward(self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall) -> Tensor:
         """Compute the loss."""
         raise NotImplementedError
+
+    def critic_loss(self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall) -> Tensor:
+        """Compute what the critic learns from, as `forward` does: a sum over what `count` counts, or a mean.
+
+        Both predictions come detached, with the critic as `forward` saw it.
+        """
+        raise NotImplementedError
+
+    def fuse(self, others: Sequence[LossModule], *, compiled: bool) -> FusedLoss | None:  # noqa: ARG002 (a default)
+        """Offer a quicker equal for this loss, maybe together with some of the others; None where there is none.
+
+        Args:
+            others: of the same learner and step, each with the same source or with none.
+            compiled: whether it may run a compiler.
+        """
+        return None
+
+
+class FusedLoss(Protocol):
+    """Some losses of one learner at once: the gradient of their weighted sum comes with their values, from one pass."""
+
+    modules: Sequence[LossModule]
+    """The losses that it computes."""
+    how: str
+    """In which way, for the log: "in one pass over blocks of rows"."""
+
+    def __call__(
+        self, learner: Prediction, source: Prediction | None, target: Tensor, call: LossCall, scales: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Give the objective and the values.
+
+        Args:
+            learner: as `LossModule.forward` takes it.
+            source: likewise.
+            target: likewise.
+            call: likewise.
+            scales: what each value is multiplied by, in the order of `modules`; on the target's device.
+
+        Returns:
+            The sum of scales times values, through which one backward pass may go, and the values, detached.
+        """
+        ...
 
 
 class PixelLoss(LossModule):
@@ -94,6 +152,19 @@ class PixelLoss(LossModule):
             call,
         )
         return loss.masked_fill(ignored, 0).sum()
+
+
+def valid_cells(target: Tensor, size: tuple[int, int]) -> Tensor:
+    """Give which cells of a tap, N×h×w, count: those of which at least half of the pixels do.
+
+    Args:
+        target: N×H×W integers, `IGNORE_INDEX` where ignored.
+        size: height and width of the tap; a cell stands for its share of the image.
+    """
+    valid = target != IGNORE_INDEX
+    if size == tuple(target.shape[-2:]):
+        return valid
+    return F.adaptive_avg_pool2d(valid.float().unsqueeze(1), size).squeeze(1) >= 0.5  # noqa: PLR2004 (half)
 
 
 def full_precision(values: Tensor) -> Tensor:

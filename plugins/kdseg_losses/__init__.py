@@ -1,20 +1,11 @@
-"""Losses: on labels, on a source's logits, on a learner's own."""
+"""Losses: on labels, on a source's logits and features, on the relations within them, on a learner's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
-from kdseg_losses.components import (
-    ConfidencePenalty,
-    CrossEntropy,
-    Dice,
-    Focal,
-    Jaccard,
-    LovaszSoftmax,
-    OHEMCrossEntropy,
-    PixelKL,
-)
+from kdseg_losses.components import feature, logit, regularisers, relation, supervised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,4 +16,4 @@ if TYPE_CHECKING:
 @hookimpl
 def kdseg_losses() -> Iterable[type[Loss]]:
     """Hand over the losses."""
-    return [CrossEntropy, Focal, OHEMCrossEntropy, Dice, Jaccard, LovaszSoftmax, PixelKL, ConfidencePenalty]
+    return [*supervised.LOSSES, *logit.LOSSES, *feature.LOSSES, *relation.LOSSES, *regularisers.LOSSES]

@@ -7,7 +7,8 @@ import pytest
 
 from kdseg.components import ClassShares, LossContext
 from kdseg.data.class_weights import median_frequency
-from kdseg_losses.components import CrossEntropy, PixelKL
+from kdseg_losses.components.logit import PixelKL
+from kdseg_losses.components.supervised import CrossEntropy
 
 SHARES = ClassShares(pixels=(6, 3, 1), pixels_where_present=(10, 10, 10), images=(1, 1, 1))
 

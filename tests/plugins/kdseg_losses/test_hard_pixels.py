@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kdseg.components import LossContext
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.losses import LossCall, Prediction
-from kdseg_losses.components import Focal, OHEMCrossEntropy
+from kdseg_losses.components.supervised import Focal, OHEMCrossEntropy
 from kdseg_losses.supervised import CrossEntropyLoss, FocalLoss, OHEMCrossEntropyLoss
 
 CALL = LossCall(progress=0.0, images=torch.zeros(0), generator=torch.Generator())

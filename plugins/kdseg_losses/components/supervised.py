@@ -1,4 +1,4 @@
-"""The losses as recipes see them."""
+"""Losses on labels, as recipes see them."""
 
 from __future__ import annotations
 
@@ -152,32 +152,4 @@ class LovaszSoftmax(Loss):
         return LovaszSoftmaxLoss()
 
 
-@frozen(kw_only=True)
-class PixelKL(Loss):
-    """Kullback-Leibler divergence of the learner's softened classes from the source's, at each pixel (1503.02531)."""
-
-    name: ClassVar[str] = "pixel_kl"
-    role: ClassVar[Literal["distillation"]] = "distillation"
-    temperature: Annotated[float, "divides both logits, 0.01..100; above 1 the smaller classes count more"] = field(
-        default=1.0, validator=[ge(0.01), le(100)]
-    )
-
-    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.logit import PixelKLLoss
-
-        return PixelKLLoss(self.temperature)
-
-
-@frozen(kw_only=True)
-class ConfidencePenalty(Loss):
-    """Minus the entropy of the learner's classes at each pixel: keeps it from being too sure (1701.06548)."""
-
-    name: ClassVar[str] = "confidence_penalty"
-    role: ClassVar[Literal["regulariser"]] = "regulariser"
-
-    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.regularisers import ConfidencePenaltyLoss
-
-        return ConfidencePenaltyLoss()
+LOSSES = (CrossEntropy, Focal, OHEMCrossEntropy, Dice, Jaccard, LovaszSoftmax)
