@@ -62,6 +62,8 @@ class LossModule(nn.Module):
     optimizes that by `critic_loss`, after the learner's step, and nothing of it moves while the learner learns.
     """
 
+    critic: nn.Module | None
+
     def __init__(self) -> None:
         super().__init__()
         self.register_module("critic", None)
@@ -88,11 +90,18 @@ class LossModule(nn.Module):
         """
         raise NotImplementedError
 
-    def fuse(self, others: Sequence[LossModule], *, compiled: bool) -> FusedLoss | None:  # noqa: ARG002 (a default)
+    def fuse(
+        self,
+        others: Sequence[LossModule],  # noqa: ARG002 (a default)
+        *,
+        device: torch.device,  # noqa: ARG002
+        compiled: bool,  # noqa: ARG002
+    ) -> FusedLoss | None:
         """Offer a quicker equal for this loss, maybe together with some of the others; None where there is none.
 
         Args:
             others: of the same learner and step, each with the same source or with none.
+            device: where the predictions are.
             compiled: whether it may run a compiler.
         """
         return None

@@ -13,7 +13,7 @@ from kdseg.components import BackboneContext, ClassShares, LossContext
 from kdseg.data.streams import stream
 from kdseg.engine.optim import build_optimizer, build_schedule
 from kdseg.engine.participants import LearnerState, Participant, ShadowState, initialise, resolve_tap
-from kdseg.engine.step import Term
+from kdseg.engine.terms import Term
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.schema import Learner, Shadow
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kdseg.components import Backbone
     from kdseg.engine.plan import Plan
+    from kdseg.losses import LossModule
     from kdseg.recipe.schema import Recipe
     from kdseg.recipe.schema import Term as TermSpec
 
@@ -152,6 +153,12 @@ def build_term(
     )
 
 
+def own_parameters(loss: LossModule) -> list[nn.Parameter]:
+    """Give what learns with a loss's learner: all of its parameters but its critic's."""
+    critics = set() if loss.critic is None else set(loss.critic.parameters())
+    return [parameter for parameter in loss.parameters() if parameter not in critics]
+
+
 def build_learners(
     plan: Plan, participants: Mapping[str, Participant], terms: Mapping[str, Term], precision: str
 ) -> dict[str, LearnerState]:
@@ -162,7 +169,8 @@ def build_learners(
         if not isinstance(spec, Learner):
             continue
         parts = tuple(term.module for term in terms.values() if term.learner == name)
-        groups = [{"params": list(module.parameters())} for module in (participant.module, *parts)]
+        groups = [{"params": list(participant.module.parameters())}]
+        groups += [{"params": own_parameters(part)} for part in parts]
         optimizer = build_optimizer(spec.optimizer, [group for group in groups if group["params"]])
         device = next(participant.module.parameters()).device.type
         learners[name] = LearnerState(

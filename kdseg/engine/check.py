@@ -15,7 +15,7 @@ from kdseg.data.augment import Augmentation
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
 from kdseg.engine.advice import advice
 from kdseg.engine.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
-from kdseg.engine.check_parts import IMAGES_READ, check_samples, try_forward
+from kdseg.engine.check_parts import IMAGES_READ, check_critic, check_samples, try_forward
 from kdseg.engine.evaluate import split_context
 from kdseg.engine.images import refuse_small
 from kdseg.engine.memory import step_memory
@@ -193,9 +193,11 @@ class _Check:
         )
         for name in recipe.terms:
             with self.placed(f"terms.{name}.loss"):
-                build_term(
+                term = build_term(
                     recipe, name, taps[name], shapes, num_classes=num_classes, class_shares=lambda: even, device=META
                 )
+                with self.placed(f"terms.{name}.critic"):
+                    check_critic(recipe.terms[name], term)
         self.end_of_phase()
         return shapes, memory
 

@@ -10,13 +10,17 @@ import torch
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.build import META
+from kdseg.engine.critics import DEFAULT_OPTIMIZER
 from kdseg.engine.images import refuse_small
+from kdseg.engine.optim import build_optimizer, try_optimizer
 from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from kdseg.data.samples import Samples
     from kdseg.engine.participants import Participant
+    from kdseg.engine.terms import Term
+    from kdseg.recipe.schema import Term as TermSpec
 
 IMAGES_READ = 8
 """How many images of a split are read, at most, to see whether they fit the networks and each other."""
@@ -35,6 +39,17 @@ def check_samples(samples: Samples, split: str, num_classes: int) -> None:
                 f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
                 f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
             )
+
+
+def check_critic(spec: TermSpec, term: Term) -> None:
+    """Refuse an optimizer for a critic that is not there, or one that cannot train it."""
+    critic = term.module.critic
+    if critic is None and spec.critic is not None:
+        raise KdsegError(f"the loss {spec.loss.name!r} has no critic; leave this key out")
+    if critic is not None:
+        optimizer = spec.critic or DEFAULT_OPTIMIZER
+        try_optimizer(optimizer)
+        build_optimizer(optimizer, list(critic.parameters()))
 
 
 def try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from kdseg.engine.critics import CriticState
     from kdseg.engine.participants import LearnerState
 
 STATE = "state.json"
@@ -42,6 +43,8 @@ class Checkpointed:
     """Learners and shadows; frozen networks never change, their hash stands in the saved recipe."""
     learners: Mapping[str, LearnerState]
     losses: Mapping[str, nn.Module]
+    critics: Mapping[str, CriticState]
+    """Their weights belong to their losses."""
 
 
 def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mapping[str, Any]) -> None:
@@ -66,6 +69,9 @@ def write_checkpoint(folder: Path, step: int, parts: Checkpointed, state: Mappin
                 "scaler": learner.scaler.state_dict(),
                 "steps": learner.steps,
             }
+            torch.save(training, draft / file)
+        for file, critic in _critics(parts).items():
+            training = {"optimizer": critic.optimizer.state_dict(), "scaler": critic.scaler.state_dict()}
             torch.save(training, draft / file)
         (draft / STATE).write_text(json.dumps({"step": step, **state}), encoding="utf-8")
         checksums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
@@ -112,8 +118,8 @@ def read_checkpoint(path: Path, parts: Checkpointed) -> dict[str, Any]:
 
 
 def _read(path: Path, parts: Checkpointed) -> dict[str, Any]:
-    modules, learners = _modules(parts), _learners(parts)
-    wanted, found = {*modules, *learners, STATE}, set(_read_checksums(path))
+    modules, learners, critics = _modules(parts), _learners(parts), _critics(parts)
+    wanted, found = {*modules, *learners, *critics, STATE}, set(_read_checksums(path))
     odd = [f"it lacks {file}" for file in wanted - found] + [f"the run has no {file}" for file in found - wanted]
     if odd:
         raise ValueError("; ".join(sorted(odd)))
@@ -125,6 +131,10 @@ def _read(path: Path, parts: Checkpointed) -> dict[str, Any]:
         learner.schedule.load_state_dict(training["schedule"])
         learner.scaler.load_state_dict(training["scaler"])
         learner.steps = training["steps"]
+    for file, critic in critics.items():
+        training = torch.load(path / file, map_location="cpu", weights_only=True)
+        critic.optimizer.load_state_dict(training["optimizer"])
+        critic.scaler.load_state_dict(training["scaler"])
     state: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
     _check_state(state, _step(path))
     return state
@@ -138,6 +148,10 @@ def _modules(parts: Checkpointed) -> dict[str, nn.Module]:
 
 def _learners(parts: Checkpointed) -> dict[str, LearnerState]:
     return {f"{name}.training.pt": learner for name, learner in parts.learners.items()}
+
+
+def _critics(parts: Checkpointed) -> dict[str, CriticState]:
+    return {f"{name}.critic.pt": critic for name, critic in parts.critics.items()}
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -13,9 +13,8 @@ from kdseg.recipe.schema import Frozen
 if TYPE_CHECKING:
     from kdseg.engine.run_state import Run
     from kdseg.engine.signals import StopSignals
+    from kdseg.recipe.schema import Recipe
 
-INSIGHT_EVERY = 50
-"""Steps between two looks at each term's gradient."""
 log = logging.getLogger(__name__)
 
 
@@ -49,14 +48,13 @@ def train(run: Run, signals: StopSignals) -> None:
         workers=recipe.train.workers,
         rare_classes=run.rare_classes,
     )
-    turns = 1 if recipe.turns is None else len(recipe.turns.order)  # a look at each turn, not at one for ever
     began = time.perf_counter()
     for micro_batches in steps:
         signals.ending = "this step"
         if run.step % run.plan.steps_per_epoch == 0:
             run.emit("on_epoch_start")
         run.batch = micro_batches[-1]
-        report = run.stepper.take(run.step, micro_batches, insight=run.step % INSIGHT_EVERY < turns)
+        report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
         run.step += 1
         now = time.perf_counter()
         run.note(report, now - began)
@@ -77,6 +75,13 @@ def train(run: Run, signals: StopSignals) -> None:
         if run.stepper.participants[name].digest() != digest:
             raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
     run.emit("on_run_end")
+
+
+def _looks(recipe: Recipe, step: int) -> bool:
+    """Whether this step looks at the gradients of its terms."""
+    every = recipe.tracking.insight_every
+    turns = 1 if recipe.turns is None else len(recipe.turns.order)  # at each turn, not at one for ever
+    return every > 0 and step % every < turns
 
 
 def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:

@@ -133,6 +133,13 @@ class Processes:
         for tensor, total in zip(tensors, sums, strict=True):
             tensor.copy_(total / self.world)
 
+    def gather(self, values: Tensor) -> Tensor:
+        """Join a tensor, of one shape in all processes, along its first dimension; gradient flows back to each."""
+        if self.world == 1:
+            return values
+        joined: Tensor = _Gather.apply(values, self)  # type: ignore[no-untyped-call] # torch declares no types for it
+        return joined
+
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Sum gradients over processes. One that is None everywhere stays None: its parameter is not stepped."""
         if self.world == 1:
@@ -147,6 +154,23 @@ class Processes:
             if parameter.grad is not None:
                 gradients.append(parameter.grad)
         self.sum_(gradients)
+
+
+class _Gather(torch.autograd.Function):
+    """Joins tensors of all processes. What each adds to the gradient of a part is summed and goes to its owner."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, processes: Processes) -> Tensor:
+        ctx.processes, ctx.size = processes, len(values)
+        with _all_alive():
+            joined: Tensor = processes.accelerator.gather(values.contiguous())
+        return joined
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        ctx.processes.sum_([total])
+        return total[ctx.processes.rank * ctx.size :][: ctx.size], None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.engine.build import all_taps, build_learners, build_participants, build_shadows, build_term, term_taps
 from kdseg.engine.check import Checked, check
 from kdseg.engine.checkpoint import prune_checkpoints, read_checkpoint, whole_checkpoints
+from kdseg.engine.critics import build_critics
 from kdseg.engine.files import disk_told, write_json
 from kdseg.engine.images import Normalise
 from kdseg.engine.loop import train
@@ -44,6 +45,7 @@ from kdseg.engine.signals import StopSignals
 from kdseg.engine.step import Stepper
 from kdseg.engine.stores import raw_samples
 from kdseg.engine.tensor_files import load_weights
+from kdseg.engine.terms import Fusing
 from kdseg.engine.weights import settle_weights, weighted_models, weights_file
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
@@ -195,6 +197,8 @@ def _assemble(folder: Path, checked: Checked, processes: Processes, console: Cal
         learners=learners,
         shadows=build_shadows(participants, learners),
         terms=terms,
+        critics=build_critics(recipe, terms, recipe.train.precision),
+        fusing=Fusing(terms=terms, fuse=recipe.train.fuse, device=processes.device),
         seed=recipe.seed,
         normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
     )

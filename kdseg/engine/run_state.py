@@ -264,6 +264,7 @@ class Run:
             networks={name: self.stepper.participants[name].module for name in self.cards},
             learners=self.stepper.learners,
             losses={name: term.module for name, term in self.stepper.terms.items()},
+            critics=self.stepper.critics,
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -8,31 +8,21 @@ import torch
 from attrs import define, field, frozen
 
 from kdseg.data.streams import stream
+from kdseg.engine.critics import CriticState
+from kdseg.engine.insight import Insight
 from kdseg.engine.participants import LearnerState, Participant, ShadowState
 from kdseg.engine.processes import Processes
 from kdseg.engine.sharding import reshard
-from kdseg.losses import LossCall, LossModule, Prediction
+from kdseg.engine.terms import Fusing, Term
+from kdseg.losses import LossCall, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from kdseg.components import Loss
     from kdseg.data.loader import Batch
     from kdseg.engine.plan import ActiveTerm, Plan
-
-
-@frozen(kw_only=True, eq=False)
-class Term:
-    """A term of the recipe with its loss at work."""
-
-    name: str
-    learner: str
-    source: str | None
-    loss: Loss
-    module: LossModule
-    learner_taps: tuple[str, ...]
 
 
 @frozen(kw_only=True, eq=False)
@@ -52,10 +42,36 @@ class StepReport:
     active: tuple[ActiveTerm, ...]
     values: Mapping[str, Tensor]
     """Each active term's value over the global batch, without its weight."""
+    critic_values: Mapping[str, Tensor]
+    """What each active term's critic learnt from, over the global batch."""
     gradient_norms: Mapping[str, Tensor]
     """Each active term's weighted gradient at its learner's prediction, where asked for."""
+    cosines: Mapping[str, Tensor]
+    """Between the gradients of two terms of a learner, where asked for."""
     learning_rates: Mapping[str, float]
     """What each learner that stepped stepped with."""
+
+
+@frozen(eq=False)
+class _Sums:
+    """What a step adds up over its micro-batches."""
+
+    divisors: Mapping[str, Tensor]
+    """What each term's sum is divided by."""
+    values: dict[str, Tensor]
+    critics: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        active: Sequence[ActiveTerm],
+        divisors: Mapping[str, Tensor],
+        critics: Mapping[str, CriticState],
+        device: torch.device,
+    ) -> _Sums:
+        names = [term.name for term in active]
+        zeros = [{name: torch.zeros((), device=device) for name in those} for those in (names, critics.keys() & names)]
+        return cls(divisors, *zeros)
 
 
 @define(kw_only=True, eq=False)
@@ -68,6 +84,9 @@ class Stepper:
     learners: Mapping[str, LearnerState]
     shadows: Sequence[ShadowState]
     terms: Mapping[str, Term]
+    critics: Mapping[str, CriticState]
+    """By the names of their terms."""
+    fusing: Fusing
     seed: int
     normalise: Callable[[Tensor], Tensor]
     """Makes uint8 images N×H×W×3 what the networks take."""
@@ -78,24 +97,26 @@ class Stepper:
         """Take optimizer step number `step`, from 0, on this process's micro-batches of the global batch."""
         active = self.plan.active(step)
         batches = [self._on_device(batch) for batch in micro_batches]
-        divisors = self._divisors(active, batches)
-        values = {term.name: torch.zeros((), device=self.processes.device) for term in active}
-        squares = {term.name: torch.zeros((), device=self.processes.device) for term in active} if insight else {}
+        look = Insight() if insight else None
+        sums = _Sums.of(active, self._divisors(active, batches), self.critics, self.processes.device)
         rates = {term.learner: self.learners[term.learner].learning_rate for term in active}
         groups = self.plan.groups(active)
         for group in groups:
             for index, batch in enumerate(batches):
-                self._backward(step, index, batch, group, divisors, values, squares)
+                self._backward(step, index, batch, group, sums, look)
                 if len(groups) == 1:
                     self._sources.clear()  # only a later group could ask for this micro-batch again
             for name in dict.fromkeys(term.learner for term in group):
                 self._finish(self.learners[name], [self.terms[term.name] for term in group if term.learner == name])
         self._sources.clear()
-        self.processes.sum_([*values.values(), *squares.values()])
+        self.processes.sum_([*sums.values.values(), *sums.critics.values()])
+        norms, cosines = ({}, {}) if look is None else look.reduced(self.processes)
         return StepReport(
             active=active,
-            values=values,
-            gradient_norms={name: square.sqrt() for name, square in squares.items()},
+            values=sums.values,
+            critic_values=sums.critics,
+            gradient_norms=norms,
+            cosines=cosines,
             learning_rates=rates,
         )
 
@@ -124,30 +145,61 @@ class Stepper:
         index: int,
         batch: DeviceBatch,
         group: Sequence[ActiveTerm],
-        divisors: Mapping[str, Tensor],
-        values: dict[str, Tensor],
-        squares: dict[str, Tensor],
+        sums: _Sums,
+        look: Insight | None,
     ) -> None:
         """Run one micro-batch through the group's networks and add to their gradients."""
-        predictions = {name: self._learn(name, step, index, batch) for name in {term.learner: None for term in group}}
-        objectives: dict[str, Tensor] = {}
-        for term in group:
-            loss, learner = self.terms[term.name], predictions[term.learner]
-            source = None if term.source is None else self._source(term.source, step, index, batch, predictions)
-            value = loss.module(learner, source, batch.target, self._call(term, step, index, batch))
-            value = value / divisors[term.name].to(value.dtype)
-            weighted = term.weight * value
-            if squares:
-                squares[term.name] += _squared_gradient(weighted, learner, loss.learner_taps)
-            values[term.name] += value.detach()
-            objectives[term.learner] = objectives.get(term.learner, 0) + weighted
-        scaled = [
-            self.learners[name].scaler.scale(objective)
-            for name, objective in objectives.items()
-            if objective.requires_grad
-        ]
+        terms = {term.name: term for term in group}
+        learners = {name: self._learn(name, step, index, batch) for name in {term.learner: None for term in group}}
+        sources = {
+            name: self._source(name, step, index, batch, learners)
+            for name in {term.source: None for term in group if term.source is not None}
+        }
+        calls = {name: self._call(name, step, index, batch) for name in terms}
+        scaled = []
+        for learner, prediction in learners.items():
+            names = [name for name, term in terms.items() if term.learner == learner]
+            weighted: dict[str, Tensor] = {}
+            for unit in self.fusing.units(names, plain=look is not None):
+                source = None if unit.source is None else sources[unit.source]
+                divisors = [sums.divisors[name] for name in unit.terms]
+                if unit.fused is None:
+                    (name,) = unit.terms
+                    value = self.terms[name].module(prediction, source, batch.target, calls[name])
+                    value = value / divisors[0].to(value.dtype)
+                    weighted[name] = terms[name].weight * value
+                    sums.values[name] += value.detach()
+                else:
+                    scales = torch.stack([terms[name].weight / sums.divisors[name] for name in unit.terms])
+                    objective, values = unit.fused(prediction, source, batch.target, calls[unit.terms[0]], scales)
+                    weighted[unit.terms[0]] = objective
+                    for name, value, divisor in zip(unit.terms, values, divisors, strict=True):
+                        sums.values[name] += value / divisor
+            if look is not None:
+                look.look(weighted, {name: self.terms[name].learner_taps for name in names}, prediction)
+            total = torch.stack(list(weighted.values())).sum()
+            if total.requires_grad:
+                scaled.append(self.learners[learner].scaler.scale(total))
         if scaled:
             torch.autograd.backward(scaled)
+        for name, term in terms.items():
+            if name in self.critics:
+                mine = _detached(learners[term.learner])
+                theirs = None if term.source is None else sources[term.source]
+                self._teach_critic(name, mine, theirs, batch, calls[name], sums)
+
+    def _teach_critic(
+        self, name: str, learner: Prediction, source: Prediction | None, batch: DeviceBatch, call: LossCall, sums: _Sums
+    ) -> None:
+        """Add to the gradient of a term's critic."""
+        critic, module = self.critics[name], self.terms[name].module
+        critic.module.requires_grad_(requires_grad=True)
+        value = module.critic_loss(learner, source, batch.target, call)
+        value = value / sums.divisors[name].to(value.dtype)
+        if value.requires_grad:
+            torch.autograd.backward([critic.scaler.scale(value)])
+        critic.module.requires_grad_(requires_grad=False)
+        sums.critics[name] += value.detach()
 
     def _learn(self, name: str, step: int, index: int, batch: DeviceBatch) -> Prediction:
         participant = self.participants[name]
@@ -175,16 +227,20 @@ class Stepper:
         with self.processes.autocast():
             return participant.predict(batch.images)
 
-    def _call(self, term: ActiveTerm, step: int, index: int, batch: DeviceBatch) -> LossCall:
+    def _call(self, term: str, step: int, index: int, batch: DeviceBatch) -> LossCall:
         generator = torch.Generator(device=batch.images.device)
-        generator.manual_seed(stream(self.seed, "loss", term.name, step, index, self.processes.rank))
-        return LossCall(progress=step / self.plan.total_steps, images=batch.images, generator=generator)
+        generator.manual_seed(stream(self.seed, "loss", term, step, index, self.processes.rank))
+        progress = step / self.plan.total_steps
+        return LossCall(progress=progress, images=batch.images, generator=generator, gather=self.processes.gather)
 
     def _finish(self, learner: LearnerState, terms: Sequence[Term]) -> None:
         """Reduce a learner's gradients and statistics over processes, and let it, then its shadows, step."""
         reshard(learner.participant.module)
         self.processes.sum_gradients(learner.parameters)
         learner.step()
+        for term in terms:
+            if term.name in self.critics:
+                self.critics[term.name].step(self.processes)
         modules = [learner.participant.module, *(term.module for term in terms)]
         self.processes.average_(
             buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()
@@ -207,14 +263,3 @@ def _detached(prediction: Prediction) -> Prediction:
         taps={name: tap.detach() for name, tap in prediction.taps.items()},
         heads={name: head.detach() for name, head in prediction.heads.items()},
     )
-
-
-def _squared_gradient(weighted: Tensor, prediction: Prediction, taps: Sequence[str]) -> Tensor:
-    """The squared norm of a term's gradient at the logits, at further heads, and at the taps that it reads."""
-    outputs = [prediction.logits, *prediction.heads.values(), *(prediction.taps[tap] for tap in taps)]
-    at = [output for output in outputs if output.requires_grad]
-    if not at or not weighted.requires_grad:
-        return torch.zeros_like(weighted)
-    gradients = torch.autograd.grad(weighted, at, retain_graph=True, allow_unused=True)
-    squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
-    return torch.stack(squares).sum() if squares else torch.zeros_like(weighted)

@@ -51,6 +51,8 @@ class StepValues:
             known: dict[str, Any] = {f"weight/{term.name}": term.weight for term in report.active}
             known |= {f"lr/{name}": rate for name, rate in report.learning_rates.items()}
             values = {f"loss/{name}": value.item() for name, value in report.values.items()}
+            values |= {f"critic/{name}": value.item() for name, value in report.critic_values.items()}
+            values |= {f"cosine/{pair}": cosine.item() for pair, cosine in report.cosines.items()}
             values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
             latest.update(values)
             latest.update(known)

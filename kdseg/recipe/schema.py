@@ -64,6 +64,10 @@ class Train:
     )
     precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
     compile: Annotated[bool, "run the networks through torch.compile"] = False
+    fuse: Annotated[
+        Literal["auto", "torch", "off"],
+        "compute losses that allow it in one pass, by a loop compiled here where that can be; torch: by PyTorch alone",
+    ] = "auto"
     workers: Annotated[int, "processes that load images, for each training process"] = field(
         default=2, validator=[ge(0), le(256)]
     )
@@ -205,6 +209,9 @@ class Term:
     source: Annotated[str | None, "whom it learns from; left out: the labels"] = None
     loss: Annotated[Loss, "the loss"]
     weight: Annotated[float | Curve | Points, "a number from 0, or how it changes over the run"] = field(default=1.0)
+    critic: Annotated[
+        ByName | None, "the optimizer of the opponent that an adversarial loss trains; default: AdamW"
+    ] = None
 
     @weight.validator
     def _in_range(self, _: Attribute[Any], value: float | Curve | Points) -> None:
@@ -265,6 +272,9 @@ class Tracking:
     """Where the numbers go besides the run's own files."""
 
     wandb: Annotated[Wandb | None, "Weights & Biases, offline unless you are logged in; left out: not used"] = None
+    insight_every: Annotated[int, "steps from one look at each term's gradient to the next; 0: never"] = field(
+        default=50, validator=[ge(0), le(MOST_STEPS)]
+    )
 
 
 @frozen(kw_only=True)

@@ -134,6 +134,124 @@ class LearnedScale(Loss):
         return LearnedScaleModule()
 
 
+class DuelModule(LossModule):
+    """A critic tells the source's mean classes from the learner's; the learner raises what it says of its own."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.critic = nn.Linear(num_classes, 1)
+
+    def count(self, target):
+        return torch.tensor(len(target))
+
+    def forward(self, learner, source, target, call):
+        assert not any(parameter.requires_grad for parameter in self.critic.parameters())
+        return (self.judged(source) - self.judged(learner)).sum()
+
+    def critic_loss(self, learner, source, target, call):
+        assert not learner.logits.requires_grad
+        return F.softplus(self.judged(learner)).sum() + F.softplus(-self.judged(source)).sum()
+
+    def judged(self, one):
+        return self.critic(one.logits.softmax(1).mean(dim=(2, 3)).to(self.critic.weight.dtype))
+
+
+@frozen(kw_only=True)
+class Duel(Loss):
+    """A loss with an opponent."""
+
+    name: ClassVar[str] = "duel"
+    role: ClassVar[Literal["distillation"]] = "distillation"
+    per: ClassVar[Literal["image"]] = "image"
+
+    def build(self, ctx):
+        return DuelModule(ctx.num_classes)
+
+
+class QueueModule(LossModule):
+    """Half the squared distance of the mean logits from those of the last 8 batches of all processes."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.register_buffer("queue", torch.zeros(8, num_classes))
+        self.register_buffer("next", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, learner, source, target, call):
+        mean = learner.logits.to(self.queue.dtype).mean(dim=(0, 2, 3))
+        loss = (mean - self.queue.mean(0)).square().sum() / 2
+        with torch.no_grad():
+            self.queue[self.next % 8] = call.gather(mean.unsqueeze(0)).mean(0)
+            self.next += 1
+        return loss
+
+
+@frozen(kw_only=True)
+class Queue(Loss):
+    """A loss with a memory that all processes fill."""
+
+    name: ClassVar[str] = "queue"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+    per: ClassVar[Literal["batch"]] = "batch"
+
+    def build(self, ctx):
+        return QueueModule(ctx.num_classes)
+
+
+class AlikeModule(LossModule):
+    """The mean squared product of the mean logits of every two images, over all processes."""
+
+    def forward(self, learner, source, target, call):
+        mine = learner.logits.mean(dim=(2, 3))
+        return (mine @ call.gather(mine).T).square().mean()
+
+
+@frozen(kw_only=True)
+class Alike(Loss):
+    """A loss over pairs of images."""
+
+    name: ClassVar[str] = "alike"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+    per: ClassVar[Literal["batch"]] = "batch"
+
+    def build(self, ctx):
+        return AlikeModule()
+
+
+class Together:
+    """Two losses from one call, by their closed gradients."""
+
+    how = "together"
+
+    def __init__(self, modules):
+        self.modules = modules
+
+    def __call__(self, learner, source, target, call, scales):
+        values = torch.stack([module(learner, source, target, call) for module in self.modules])
+        return scales.to(values.dtype) @ values, values.detach()
+
+
+class FusibleModule(PixelLoss):
+    """Squared logits: computed together with a cross-entropy, where there is one."""
+
+    def pixel_map(self, learner, source, target, call):
+        return learner.square().mean(1)
+
+    def fuse(self, others, *, device, compiled):
+        partners = [other for other in others if type(other).__name__ == "CrossEntropyLoss"]
+        return Together([self, *partners[:1]]) if partners else None
+
+
+@frozen(kw_only=True)
+class Fusible(Loss):
+    """A loss that offers to be fused."""
+
+    name: ClassVar[str] = "fusible"
+    role: ClassVar[Literal["regulariser"]] = "regulariser"
+
+    def build(self, ctx):
+        return FusibleModule()
+
+
 @hookimpl
 def kdseg_losses():
-    return [FeatureMimic, SmallFeatures, Edge, Margin, LearnedScale]
+    return [FeatureMimic, SmallFeatures, Edge, Margin, LearnedScale, Duel, Queue, Alike, Fusible]
