@@ -5,16 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 from attrs import evolve, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kdseg.components import ClassShares, Loss, LossContext
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.losses import LossCall, Prediction
+from kdseg.losses import LossCall, Prediction, valid_cells
 from kdseg.plugins import load_plugins
 
-CLASSES = 5
-SIZE = (16, 20)
-LEARNER_TAPS = {"encoder.1": (4, 8, 10), "bottleneck": (6, 4, 5)}
-SOURCE_TAPS = {"encoder.1": (8, 8, 10), "bottleneck": (12, 4, 5)}
+STRIDES = {"encoder.1": 2, "bottleneck": 4}
+CHANNELS = {"learner": {"encoder.1": 4, "bottleneck": 6}, "source": {"encoder.1": 8, "bottleneck": 12}}
+
+LOSSES = {
+    *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax", "confidence_penalty"),
+    *("pixel_kl",),
+}
+"""All that are bundled."""
 
 REQUIRED: dict[str, dict[str, object]] = {}
 """Options that a loss cannot do without."""
@@ -42,55 +48,139 @@ EXEMPT: dict[str, set[str]] = {}
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
 
 
+@frozen(kw_only=True)
+class Scene:
+    """What a loss may be given: how many images of which size and classes, and which of their pixels are ignored."""
+
+    classes: int
+    images: int
+    rows: int
+    columns: int
+    ignored: str
+    seed: int
+
+    @property
+    def size(self):
+        return 4 * self.rows, 4 * self.columns
+
+    def labels(self):
+        numbers = torch.Generator().manual_seed(self.seed)
+        target = torch.randint(0, self.classes, (self.images, *self.size), generator=numbers, dtype=torch.uint8)
+        chance = torch.rand(target.shape, generator=numbers)
+        if self.ignored in ("scattered", "most"):
+            target[chance < {"scattered": 0.2, "most": 0.9}[self.ignored]] = IGNORE_INDEX
+        if self.ignored == "columns":
+            target[:, :, : self.size[1] // 2] = IGNORE_INDEX
+        if self.ignored == "images":
+            target[:: 2 if self.images > 1 else 1] = IGNORE_INDEX
+        return target
+
+
+scenes = st.builds(
+    Scene,
+    classes=st.one_of(st.integers(2, 8), st.integers(2, 150)),
+    images=st.integers(1, 3),
+    rows=st.integers(2, 4),
+    columns=st.integers(2, 4),
+    ignored=st.sampled_from(["none", "scattered", "most", "columns", "images"]),
+    seed=st.integers(0, 1000),
+)
+over_scenes = given(scene=scenes)
+few = settings(max_examples=6)
+
+
+def options_for(classes, options):
+    """Give options of as many classes as there are: what holds a number for each is stated for five."""
+    found = dict(options)
+    if "weights" in found:
+        found["weights"] = tuple(found["weights"][number % 5] for number in range(classes))
+    if found.get("cost") is not None:
+        found["cost"] = [[abs(one - other) / classes for one in range(classes)] for other in range(classes)]
+    return found
+
+
 @frozen
 class Case:
+    """A loss under some options, with a source whose features have other channels than the learner's, or as many."""
+
+    cls: type[Loss]
+    options: dict[str, object]
+    source: str = "source"
+
+    def of(self, scene):
+        return Trial(self.cls(**options_for(scene.classes, self.options)), scene, CHANNELS[self.source])
+
+    def skip_if_exempt(self, contract):
+        if contract in self.cls.exempt:
+            pytest.skip(self.cls.exempt[contract])
+
+
+@frozen
+class Trial:
     component: Loss
-    source_taps: dict[str, tuple[int, int, int]]
+    scene: Scene
+    source_channels: dict[str, int]
+    scale: int = 1
+    """How often each pixel and cell is repeated in both directions."""
+
+    def taps(self):
+        """Give the shapes of the taps that it asks for, of the learner and of the source."""
+        names = self.component.taps(list(STRIDES), list(STRIDES))
+        sides = (CHANNELS["learner"], self.source_channels)
+        return [
+            {
+                name: (channels[name], *(self.scale * length // STRIDES[name] for length in self.scene.size))
+                for name in asked
+            }
+            for asked, channels in zip(names, sides, strict=True)
+        ]
 
     def module(self, dtype=torch.float64):
-        names = self.component.taps(list(LEARNER_TAPS), list(self.source_taps))
+        classes = self.scene.classes
         shares = ClassShares(
-            pixels=(900, 50, 40, 9, 1), pixels_where_present=(1000, 800, 600, 100, 50), images=(10, 8, 6, 1, 1)
+            pixels=tuple(900 // (number + 1) + 1 for number in range(classes)),
+            pixels_where_present=tuple(1000 // (number + 1) + 1 for number in range(classes)),
+            images=tuple(10 // (number + 1) + 1 for number in range(classes)),
         )
-        ctx = LossContext(
-            num_classes=CLASSES,
-            class_shares=lambda: shares,
-            learner_taps={name: LEARNER_TAPS[name] for name in names[0]},
-            source_taps={name: self.source_taps[name] for name in names[1]},
-        )
+        learner, source = self.taps()
+        ctx = LossContext(num_classes=classes, class_shares=lambda: shares, learner_taps=learner, source_taps=source)
         torch.manual_seed(0)
         return self.component.build(ctx).to(dtype)
 
-    def predictions(self, *, batch=4, dtype=torch.float64, scale=2.0, alike=False):
+    def predictions(self, *, dtype=torch.float64, scale=2.0, alike=False):
         """A learner's prediction, and a source's where the loss has one."""
-        names = self.component.taps(list(LEARNER_TAPS), list(self.source_taps))
-        learner = prediction(batch, {name: LEARNER_TAPS[name] for name in names[0]}, dtype, scale, seed=1)
+        learner = self._prediction(self.taps()[0], dtype, scale, 1)
         if self.component.role != "distillation":
             return learner, None
         if alike:
-            return learner, copied(learner)
-        return learner, prediction(batch, {name: self.source_taps[name] for name in names[1]}, dtype, scale, seed=2)
+            return learner, changed(learner, lambda values: values.detach().clone().requires_grad_())
+        return learner, self._prediction(self.taps()[1], dtype, scale, 2)
 
-    def skip_if_exempt(self, contract):
-        if contract in self.component.exempt:
-            pytest.skip(self.component.exempt[contract])
+    def _prediction(self, taps, dtype, scale, seed):
+        numbers = torch.Generator().manual_seed(self.scene.seed + seed)
+        sizes = {"": (self.scene.classes, *self.scene.size), **taps}
+        made = {
+            name: (scale * torch.randn(self.scene.images, *size, generator=numbers, dtype=torch.float64))
+            .to(dtype)
+            .requires_grad_()
+            for name, size in sizes.items()
+        }
+        return Prediction(logits=made.pop(""), taps=made)
+
+    def mean(self, learner, source, target, dtype=torch.float64):
+        """Give the loss as the engine has it: a sum over its count."""
+        module = self.module(dtype)
+        loss = module(learner, source, target, call(len(target)))
+        if self.component.per == "batch":
+            return loss
+        return loss / module.count(target).clamp_min(1e-9)
 
 
-def prediction(batch, taps, dtype, scale, seed):
-    numbers = torch.Generator().manual_seed(seed)
-    sizes = {"": (CLASSES, *SIZE), **taps}
-    made = {
-        name: (scale * torch.randn(batch, *size, generator=numbers, dtype=torch.float64)).to(dtype).requires_grad_()
-        for name, size in sizes.items()
-    }
-    return Prediction(logits=made.pop(""), taps=made)
-
-
-def copied(one):
-    return Prediction(
-        logits=one.logits.detach().clone().requires_grad_(),
-        taps={name: tap.detach().clone().requires_grad_() for name, tap in one.taps.items()},
-    )
+def changed(one, change):
+    """Give a prediction with all of its tensors changed."""
+    if one is None:
+        return None
+    return evolve(one, logits=change(one.logits), taps={name: change(tap) for name, tap in one.taps.items()})
 
 
 def tensors(one):
@@ -101,34 +191,25 @@ def with_tensors(one, values):
     return None if one is None else evolve(one, logits=values[0], taps=dict(zip(one.taps, values[1:], strict=True)))
 
 
-def call(images=4):
-    return LossCall(progress=0.5, images=torch.zeros(images, 3, *SIZE), generator=torch.Generator().manual_seed(0))
-
-
-def labels(batch=4, ignored_columns=0, scattered=0.2):
-    """Labels with ignored pixels: whole columns, which hide whole cells of every tap, and some scattered ones."""
-    numbers = torch.Generator().manual_seed(3)
-    target = torch.randint(0, CLASSES, (batch, *SIZE), generator=numbers, dtype=torch.uint8)
-    target[torch.rand(target.shape, generator=numbers) < scattered] = IGNORE_INDEX
-    target[:, :, :ignored_columns] = IGNORE_INDEX
-    return target
+def call(images):
+    return LossCall(progress=0.5, images=torch.zeros(images, 3, 32, 32), generator=torch.Generator().manual_seed(0))
 
 
 def cases():
     for entry in BUNDLED:
         for options in ({}, *VARIANTS.get(entry.name, [])):
-            component = entry.cls(**REQUIRED.get(entry.name, {}) | options)
-            yield pytest.param(Case(component, SOURCE_TAPS), id=f"{entry.name}-{options}" if options else entry.name)
+            case = Case(entry.cls, REQUIRED.get(entry.name, {}) | options)
+            yield pytest.param(case, id=f"{entry.name}-{options}" if options else entry.name)
 
 
 over_losses = pytest.mark.parametrize("case", list(cases()))
 over_distillation = pytest.mark.parametrize(
-    "case", [case for case in cases() if case.values[0].component.role == "distillation"]
+    "case", [case for case in cases() if case.values[0].cls.role == "distillation"]
 )
 
 
-def test_the_first_losses_are_registered():
-    assert {"cross_entropy", "pixel_kl", "confidence_penalty"} <= {entry.name for entry in BUNDLED}
+def test_every_loss_is_registered():
+    assert {entry.name for entry in BUNDLED} == LOSSES
 
 
 def test_exemptions_are_known():
@@ -136,102 +217,148 @@ def test_exemptions_are_known():
 
 
 @over_losses
+@over_scenes
+@few
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30])
-def test_ignored_pixels_change_neither_value_nor_gradient(case, poison):
+def test_ignored_pixels_change_neither_value_nor_gradient(case, poison, scene):
+    """Nor do the cells of taps of which less than half of the pixels are valid."""
     case.skip_if_exempt("ignored pixels")
-    target = labels(ignored_columns=8)
-    hidden = (target == IGNORE_INDEX)[:, None]
+    trial, target = case.of(scene), scene.labels()
     results = []
     for poisoned in (False, True):
-        learner, source = case.predictions()
-        for one in (learner, source):
-            for values in tensors(one):
-                cells = values.shape[-1] * 8 // SIZE[1]
-                place = hidden if values.shape[-2:] == SIZE else torch.arange(values.shape[-1]) < cells
-                if poisoned:
-                    with torch.no_grad():
-                        values.masked_fill_(place, poison)
-        loss = case.module()(learner, source, target, call())
-        loss.backward()
-        results.append([loss.detach(), *(values.grad for values in tensors(learner))])
-        assert (learner.logits.grad.masked_select(hidden) == 0).all()
+        learner, source = trial.predictions()
+        hidden = [~valid_cells(target, values.shape[-2:]).unsqueeze(1) for values in tensors(learner)]
+        if poisoned:
+            with torch.no_grad():
+                for values in (*tensors(learner), *tensors(source)):
+                    values.masked_fill_(~valid_cells(target, values.shape[-2:]).unsqueeze(1), poison)
+        loss = trial.module()(learner, source, target, call(scene.images))
+        if loss.requires_grad:
+            loss.backward()
+        gradients = [values.grad for values in tensors(learner)]
+        for gradient, place in zip(gradients, hidden, strict=True):
+            assert gradient is None or (gradient.masked_select(place) == 0).all()
+        results.append([loss.detach(), *(gradient for gradient in gradients if gradient is not None)])
     for one, other in zip(*results, strict=True):
         assert torch.isfinite(other).all()
         assert torch.equal(one, other)
 
 
 @over_losses
-def test_an_all_ignored_batch_gives_0(case):
+@over_scenes
+@few
+def test_an_all_ignored_batch_gives_0(case, scene):
     case.skip_if_exempt("all ignored")
-    learner, source = case.predictions()
-    module, target = case.module(), torch.full((4, *SIZE), IGNORE_INDEX, dtype=torch.uint8)
-    loss = module(learner, source, target, call())
-    loss.backward()
+    trial, target = case.of(scene), torch.full_like(scene.labels(), IGNORE_INDEX)
+    learner, source = trial.predictions()
+    module = trial.module()
+    loss = module(learner, source, target, call(scene.images))
     assert loss.item() == 0
+    if loss.requires_grad:
+        loss.backward()
     assert all((values.grad == 0).all() for values in tensors(learner) if values.grad is not None)
-    if case.component.per == "pixel":
+    if case.cls.per != "batch":
         assert module.count(target).item() == 0
 
 
 @over_distillation
+@over_scenes
+@few
 @pytest.mark.parametrize(("dtype", "scale"), [(torch.float64, 2.0), (torch.float32, 1e4), (torch.bfloat16, 1e4)])
-def test_identical_predictions_give_0(case, dtype, scale):
+def test_identical_predictions_give_0(case, dtype, scale, scene):
     case.skip_if_exempt("identical predictions")
-    case = evolve(case, source_taps=LEARNER_TAPS)
-    learner, source = case.predictions(dtype=dtype, scale=scale, alike=True)
-    loss = case.module(torch.float32 if dtype is torch.bfloat16 else dtype)(learner, source, labels(), call())
-    loss.backward()
+    trial = evolve(case, source="learner").of(scene)
+    learner, source = trial.predictions(dtype=dtype, scale=scale, alike=True)
+    module = trial.module(torch.float32 if dtype is torch.bfloat16 else dtype)
+    loss = module(learner, source, scene.labels(), call(scene.images))
     assert loss.item() == 0
-    assert torch.isfinite(learner.logits.grad).all()
+    if loss.requires_grad:
+        loss.backward()
+    assert all(torch.isfinite(values.grad).all() for values in tensors(learner) if values.grad is not None)
 
 
 @over_losses
-def test_extreme_logits_stay_finite(case):
-    learner, source = case.predictions(dtype=torch.float32, scale=1e4)
-    loss = case.module(torch.float32)(learner, source, labels(), call())
-    loss.backward()
+@over_scenes
+@few
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_extreme_logits_stay_finite(case, dtype, scene):
+    trial = case.of(scene)
+    learner, source = trial.predictions(dtype=dtype, scale=1e4)
+    loss = trial.module(torch.float32)(learner, source, scene.labels(), call(scene.images))
     assert torch.isfinite(loss)
+    if loss.requires_grad:
+        loss.backward()
     assert all(torch.isfinite(values.grad).all() for values in tensors(learner) if values.grad is not None)
 
 
 @over_losses
 def test_gradient_reaches_the_learner_alone(case):
     case.skip_if_exempt("learner alone")
-    learner, source = case.predictions()
-    case.module()(learner, source, labels(), call()).backward()
+    scene = Scene(classes=5, images=3, rows=4, columns=4, ignored="scattered", seed=0)
+    trial = case.of(scene)
+    learner, source = trial.predictions()
+    trial.module()(learner, source, scene.labels(), call(scene.images)).backward()
     assert all(values.grad is None for values in tensors(source))
     assert any(values.grad is not None and values.grad.abs().sum() > 0 for values in tensors(learner))
 
 
 @over_losses
-def test_micro_batches_sum_to_the_whole(case):
+@over_scenes
+@few
+def test_micro_batches_sum_to_the_whole(case, scene):
     case.skip_if_exempt("micro-batches")
-    if case.component.per == "batch":
+    if case.cls.per == "batch":
         pytest.skip("it is a mean of its micro-batch")
-    learner, source = case.predictions()
-    target, module = labels(ignored_columns=3), case.module()
-    parts = [
-        (
-            module(
-                with_tensors(learner, [values[cut] for values in tensors(learner)]),
-                with_tensors(source, [values[cut] for values in tensors(source)]),
-                target[cut],
-                call(2),
-            ),
-            module.count(target[cut]),
-        )
-        for cut in (slice(0, 1), slice(1, 4))
-    ]
-    whole = module(learner, source, target, call())
-    assert torch.allclose(sum(loss for loss, _ in parts), whole, rtol=1e-12)
+    trial, target = case.of(evolve(scene, images=3)), evolve(scene, images=3).labels()
+    learner, source = trial.predictions()
+    module = trial.module()
+
+    def part(first, end):
+        own = [changed(one, lambda values: values[first:end]) for one in (learner, source)]
+        return module(*own, target[first:end], call(end - first)), module.count(target[first:end])
+
+    parts = [part(0, 1), part(1, 3)]
+    whole = module(learner, source, target, call(3))
+    assert torch.allclose(sum(loss for loss, _ in parts), whole, rtol=1e-9, atol=1e-12)
     assert torch.allclose(sum(count for _, count in parts).double(), module.count(target).double(), rtol=1e-12)
 
 
 @over_losses
-def test_the_count_is_a_scalar_of_the_target_alone(case):
-    if case.component.per == "batch":
+@over_scenes
+@few
+def test_repeating_the_batch_changes_nothing(case, scene):
+    case.skip_if_exempt("repeated batch")
+    trial, target = case.of(scene), scene.labels()
+    pair = trial.predictions()
+    twice = [changed(one, lambda values: torch.cat([values, values])) for one in pair]
+    once, again = trial.mean(*pair, target), trial.mean(*twice, torch.cat([target, target]))
+    assert torch.allclose(once, again, rtol=1e-9, atol=1e-12)
+
+
+@over_losses
+@over_scenes
+@few
+def test_repeating_every_pixel_changes_nothing(case, scene):
+    """The resolution by nearest neighbour: a loss does not depend on how finely the same picture is drawn."""
+    case.skip_if_exempt("repeated resolution")
+    trial, target = case.of(scene), scene.labels()
+    pair = trial.predictions()
+
+    def finer(values):
+        return values.repeat_interleave(2, -2).repeat_interleave(2, -1)
+
+    fine = [changed(one, finer) for one in pair]
+    once, again = trial.mean(*pair, target), evolve(trial, scale=2).mean(*fine, finer(target))
+    assert torch.allclose(once, again, rtol=1e-9, atol=1e-12)
+
+
+@over_losses
+@over_scenes
+@few
+def test_the_count_is_a_scalar_of_the_target_alone(case, scene):
+    if case.cls.per == "batch":
         pytest.skip("it needs none")
-    module, target = case.module(), labels()
+    module, target = case.of(scene).module(), scene.labels()
     count = module.count(target)
     assert count.ndim == 0
     assert not count.requires_grad
@@ -240,29 +367,42 @@ def test_the_count_is_a_scalar_of_the_target_alone(case):
 
 
 @over_losses
-def test_the_gradient_is_that_of_finite_differences(case):
-    learner, source = case.predictions(batch=1)
-    target, module = labels(batch=1), case.module()
+@over_scenes
+@few
+def test_the_gradient_is_that_of_finite_differences(case, scene):
+    case.skip_if_exempt("finite differences")
+    scene = evolve(scene, images=1, classes=min(scene.classes, 12))
+    trial, target = case.of(scene), scene.labels()
+    learner, source = trial.predictions()
+    module = trial.module()
 
     def value(*values):
         return module(with_tensors(learner, values), source, target, call(1))
 
-    torch.autograd.gradcheck(value, tensors(learner), fast_mode=True)
+    if value(*tensors(learner)).requires_grad:
+        torch.autograd.gradcheck(value, tensors(learner), fast_mode=True)
 
 
 @over_losses
-def test_half_precision_is_computed_in_float32(case):
-    learner, source = case.predictions(dtype=torch.bfloat16)
-    wide = [with_tensors(one, [values.detach().float() for values in tensors(one)]) for one in (learner, source)]
-    module = case.module(torch.float32)
-    loss = module(learner, source, labels(), call())
-    assert loss.dtype == torch.float32
-    assert torch.equal(loss, module(*wide, labels(), call()))
+@over_scenes
+@few
+def test_half_precision_is_computed_in_float32(case, scene):
+    trial, target = case.of(scene), scene.labels()
+    pair = trial.predictions(dtype=torch.bfloat16)
+    wide = [changed(one, lambda values: values.detach().float()) for one in pair]
+    losses = [trial.module(torch.float32)(*those, target, call(scene.images)) for those in (pair, wide)]
+    assert losses[0].dtype == torch.float32
+    assert torch.equal(*losses)
 
 
 @over_losses
-def test_every_integer_type_of_target_serves(case):
-    learner, source = case.predictions()
-    module, target = case.module(), labels()
-    values = [module(learner, source, target.to(dtype), call()) for dtype in (torch.uint8, torch.int32, torch.int64)]
+@over_scenes
+@few
+def test_every_integer_type_of_target_serves(case, scene):
+    trial, target = case.of(scene), scene.labels()
+    pair = trial.predictions()
+    values = [
+        trial.module()(*pair, target.to(dtype), call(scene.images)).item()
+        for dtype in (torch.uint8, torch.int32, torch.int64)
+    ]
     assert values[0] == values[1] == values[2]

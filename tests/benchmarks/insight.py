@@ -1,0 +1,71 @@
+"""What looking at each term's gradients adds to a run: steps with and without a look, by turns.
+
+Run it on an idle machine: ``python tests/benchmarks/insight.py``. It is no part of the test suite. The source is the
+student's own moving average, which costs a forward pass alone: with a larger teacher the share is smaller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+from engine_step import start, timed
+
+from kdseg.data.loader import train_steps
+from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.recipe.schema import Tracking
+
+STUDENT = """
+[models.student]
+backbone = "unet1m"
+[models.mean]
+shadow_of = "student"
+"""
+LABELS = '[terms.labels]\nlearner = "student"\nloss = "cross_entropy"\n'
+MIMIC = '[terms.mimic]\nlearner = "student"\nsource = "mean"\nloss = "pixel_kl"\n'
+FEATURES = '[terms.{name}]\nlearner = "student"\nsource = "mean"\nloss = {{ use = "fitnet", taps = ["{tap}"] }}\n'
+RECIPES = {
+    "labels alone": LABELS,
+    "labels, pixel_kl": LABELS + MIMIC,
+    "labels, fitnet at the decoder's end": LABELS + FEATURES.format(name="features", tap="decoder.1"),
+    "labels, fitnet at the bottleneck": LABELS + FEATURES.format(name="features", tap="bottleneck"),
+    "labels, fitnet at the encoder's third stage": LABELS + FEATURES.format(name="features", tap="encoder.3"),
+    "labels, pixel_kl, fitnet at the encoder's third stage": LABELS
+    + MIMIC
+    + FEATURES.format(name="features", tap="encoder.3"),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    raise_malloc_thresholds()
+    every = Tracking().insight_every
+    print(f"torch {torch.__version__}, {options.threads} threads, malloc thresholds raised, 8 x 64x128, {every} steps")
+    for name, text in RECIPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            run = start(STUDENT + text, 8, Path(folder))
+            loader = train_steps(run.checked.train, None, seed=7, batch_size=8, micro_batches=1, last_step=2, workers=0)
+            batches = list(loader)
+            plain, looks = [], []
+            for number in range(-2, options.rounds):
+                both = [(plain, False), (looks, True)]
+                for seconds, insight in both if number % 2 else reversed(both):
+                    taken = timed(lambda insight=insight: run.stepper.take(0, batches[0], insight=insight))
+                    if number >= 0:
+                        seconds.append(taken)
+            run.recorder.close()
+        more = statistics.median(look - step for look, step in zip(looks, plain, strict=True))
+        share = more / (every * statistics.median(plain))
+        print(f"{name:55} step {statistics.median(plain) * 1e3:6.1f} ms, a look adds {more * 1e3:6.1f} ms: {share:.2%}")
+
+
+if __name__ == "__main__":
+    main()
