@@ -10,6 +10,7 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from engine_step import start, timed
@@ -17,6 +18,12 @@ from engine_step import start, timed
 from kdseg.data.loader import train_steps
 from kdseg.engine.allocator import raise_malloc_thresholds
 from kdseg.recipe.schema import Tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdseg.data.loader import Batch
+    from kdseg.engine.run_state import Run
 
 STUDENT = """
 [models.student]
@@ -39,6 +46,17 @@ RECIPES = {
 }
 
 
+def measure(run: Run, batches: Sequence[Batch], rounds: int) -> tuple[list[float], list[float]]:
+    """Give the seconds of steps without and with a look, round by round; who goes first changes each round."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(-2, rounds):  # two to warm up
+        for insight in (False, True) if number % 2 else (True, False):
+            taken = timed(lambda insight=insight: run.stepper.take(0, batches, insight=insight))
+            if number >= 0:
+                seconds[insight].append(taken)
+    return seconds[False], seconds[True]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -53,14 +71,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = start(STUDENT + text, 8, Path(folder))
             loader = train_steps(run.checked.train, None, seed=7, batch_size=8, micro_batches=1, last_step=2, workers=0)
-            batches = list(loader)
-            plain, looks = [], []
-            for number in range(-2, options.rounds):
-                both = [(plain, False), (looks, True)]
-                for seconds, insight in both if number % 2 else reversed(both):
-                    taken = timed(lambda insight=insight: run.stepper.take(0, batches[0], insight=insight))
-                    if number >= 0:
-                        seconds.append(taken)
+            plain, looks = measure(run, next(loader), options.rounds)
             run.recorder.close()
         more = statistics.median(look - step for look, step in zip(looks, plain, strict=True))
         share = more / (every * statistics.median(plain))
