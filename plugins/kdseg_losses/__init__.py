@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
-from kdseg_losses.components import feature, logit, regularisers, relation, supervised
+from kdseg_losses.components.feature import LOSSES as FEATURE
+from kdseg_losses.components.logit import LOSSES as LOGIT
+from kdseg_losses.components.regularisers import LOSSES as REGULARISERS
+from kdseg_losses.components.relation import LOSSES as RELATION
+from kdseg_losses.components.supervised import LOSSES as SUPERVISED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,4 +20,4 @@ if TYPE_CHECKING:
 @hookimpl
 def kdseg_losses() -> Iterable[type[Loss]]:
     """Hand over the losses."""
-    return [*supervised.LOSSES, *logit.LOSSES, *feature.LOSSES, *relation.LOSSES, *regularisers.LOSSES]
+    return [*SUPERVISED, *LOGIT, *FEATURE, *RELATION, *REGULARISERS]
