@@ -16,7 +16,13 @@ SIZE = (16, 20)
 LEARNER_TAPS = {"encoder.1": (4, 8, 10), "bottleneck": (6, 4, 5)}
 SOURCE_TAPS = {"encoder.1": (8, 8, 10), "bottleneck": (12, 4, 5)}
 
-REQUIRED: dict[str, dict[str, object]] = {}
+REQUIRED: dict[str, dict[str, object]] = {
+    "fitnet": {"layers": ("all",)},
+    "attention_transfer": {"layers": ("all",)},
+    "mgd": {"layers": ("all",)},
+    "pkd": {"layers": ("all",)},
+    "ifvd": {"layers": ("all",)},
+}
 """Options that a loss cannot do without."""
 
 VARIANTS = {
@@ -33,10 +39,18 @@ VARIANTS = {
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
     "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
+    "fitnet": [{"layers": ("encoder", "bottleneck -> bottleneck")}],
+    "attention_transfer": [{"layers": ("encoder.1",)}],
+    "cwd": [{"temperature": 0.5}, {"layers": ("all",)}, {"layers": ("bottleneck",), "temperature": 1.0}],
+    "mgd": [{"layers": ("bottleneck",), "mask_ratio": 0.0}],
+    "pkd": [{"layers": ("bottleneck",)}],
+    "ifvd": [{"layers": ("encoder.1",)}],
 }
 """Options under which the contracts are tried beside the defaults."""
 
-EXEMPT: dict[str, set[str]] = {}
+EXEMPT: dict[str, set[str]] = {
+    "mgd": {"identical predictions", "repeated batch", "repeated resolution", "micro-batches"},
+}
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
