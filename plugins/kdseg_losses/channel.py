@@ -23,7 +23,7 @@ class ChannelWiseLoss(LossModule):
     """Divergence of the learner's logits from the source's over the valid pixels of each channel: of each image.
 
     T^2 / C sum over the C channels of KL(phi_T || phi_S), phi being the softmax of a channel / T over the image's valid
-    pixels. Shu et al. (2011.13256), equations 3 and 4; the mean over images divides by the number of those with a valid
+    pixels. Shu et al. (2011.13256); the mean over images divides by the number of those with a valid
     pixel. Ignored pixels take no share of any phi: masked after the softmax, as elsewhere, they would still lower all
     others.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from kdseg_losses.features import FeatureLoss, Size
+from kdseg_losses.cell_labels import cell_labels
+from kdseg_losses.features import FeatureLoss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ class IntraClassVariationLoss(FeatureLoss):
     """Squared difference of likeness to the class's mean: (M_S - M_T)^2 at each cell.
 
     M = cos(F, mu_y) at a cell of class y, mu_y the mean of F over the valid cells of class y in the same image. Wang et
-    al., "Intra-class feature variation distillation for semantic segmentation" (IFVD, ECCV 2020), equations 1 to 3.
+    al., "Intra-class feature variation distillation for semantic segmentation" (IFVD, ECCV 2020).
     The mean is over the valid cells; their code counts ignored ones too. M is a number, so channels need not match. The
     class of a cell is the most frequent among its pixels, of equally frequent ones the lowest; their code takes the
     nearest pixel's. F or mu_y of zeros has the cosine 0, without a gradient.
@@ -35,7 +35,7 @@ class IntraClassVariationLoss(FeatureLoss):
 
     def numbered_pair_loss(
         self,
-        number: int,  # noqa: ARG002
+        number: int,
         learner: Tensor,
         source: Tensor,
         valid: Tensor,
@@ -43,30 +43,12 @@ class IntraClassVariationLoss(FeatureLoss):
         call: LossCall,  # noqa: ARG002
     ) -> Tensor:
         """Sum over the cells."""
-        classes = cell_classes(target, (valid.shape[1], valid.shape[2]), self.num_classes)
-        classes = classes.masked_fill(~valid, self.num_classes).flatten(1)  # one more class, of zeros
-        members = F.one_hot(classes, self.num_classes + 1).to(learner.dtype)
-        likeness = (_likeness(values.flatten(2), classes, members) for values in (learner, source))
-        return (next(likeness) - next(likeness)).square().sum()
-
-
-def cell_classes(target: Tensor, size: Size, num_classes: int) -> Tensor:
-    """Give the class of each cell, N×h×w: the most frequent among its valid pixels, the lowest of equally frequent.
-
-    Args:
-        target: N×H×W class indices; `IGNORE_INDEX`, or any other that is no class, counts for none.
-        size: height and width of the tap.
-        num_classes: how many classes there are; a cell without a valid pixel is of class 0.
-    """
-    if size == tuple(target.shape[-2:]):
-        return torch.where(target < num_classes, target, 0).long()
-    most = torch.zeros((len(target), *size), device=target.device)
-    classes = torch.zeros_like(most, dtype=torch.long)
-    for number in range(num_classes):  # one map at a time, where counts of all classes could be larger than the taps
-        share = F.adaptive_avg_pool2d((target == number).float(), size)
-        classes = classes.masked_fill(share > most, number)
-        most = torch.maximum(most, share)
-    return classes
+        labels = cell_labels(target, self.pairs[number].size, self.num_classes)
+        classes = labels.masked_fill(~valid, 0).flatten(1)  # features there are 0: they add to no class
+        numbers = torch.arange(self.num_classes, device=classes.device)
+        members = (classes.unsqueeze(2) == numbers).to(learner.dtype)
+        mine, theirs = (_likeness(values.flatten(2), classes, members) for values in (learner, source))
+        return (mine - theirs).square().sum()
 
 
 def _likeness(features: Tensor, classes: Tensor, members: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class AttentionTransferLoss(FeatureLoss):
 class PearsonLoss(FeatureLoss):
     """1 - Pearson's correlation of learner and source: of each channel over all valid cells of a micro-batch, the mean.
 
-    Cao et al. (PKD, 2207.02039), section 3.2: half the mean squared difference of features that are standardised to
+    Cao et al. (PKD, 2207.02039): half the mean squared difference of features that are standardised to
     mean 0 and variance 1, which is 1 - r. A channel that is constant, to rounding, has no r: it is 0 when standardised,
     so that a constant channel adds 1/2 beside one that varies, 0 beside another constant one, and no gradient. The code
     of the authors adds 1e-6 to the deviation instead, which makes the rounding of a constant channel count as much as a

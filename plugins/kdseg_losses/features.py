@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
+_HALF = 0.499
+"""Half, to rounding: shares come from interpolation."""
+
 
 @frozen
 class Pair:
@@ -32,12 +35,26 @@ class Pair:
     source_size: Size
 
     def valid(self, target: Tensor) -> Tensor:
-        """Give which of the learner's cells count, N×h×w: valid ones that lie over a valid one of the source."""
+        """Give which of the learner's cells count, N×h×w: valid ones over which at least half of the source is too."""
         valid = valid_cells(target, self.size)
         if self.size == self.source_size:
             return valid
         share = resized(valid_cells(target, self.source_size).float().unsqueeze(1), self.size)
-        return valid & (share.squeeze(1) > 0)
+        return valid & (share.squeeze(1) >= _HALF)
+
+    def aligned(self, learner: Prediction, source: Prediction, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Give both maps at the learner's size and in full precision, 0 at cells not valid; the source's is detached.
+
+        A source's map of another size is brought to the learner's, each cell the weighted mean of valid ones alone.
+        """
+        mine = _blanked(learner.taps[self.learner], self.learner, self.size, target)
+        theirs = _blanked(source.taps[self.source], self.source, self.source_size, target).detach()
+        if self.size == self.source_size:
+            return mine, theirs
+        share = resized(valid_cells(target, self.source_size).to(theirs.dtype).unsqueeze(1), self.size)
+        theirs = resized(theirs, self.size) / share.masked_fill(share == 0, 1)
+        valid = self.valid(target)
+        return _hidden(mine, valid), _hidden(theirs, valid)
 
 
 class FeatureLoss(LossModule):
@@ -81,13 +98,9 @@ class FeatureLoss(LossModule):
         losses = []
         for number, (pair, project) in enumerate(zip(self.pairs, self.projectors, strict=True)):
             valid = pair.valid(target)
-            mine = _blanked(learner.taps[pair.learner], pair.learner, pair.size, target)
-            theirs = _blanked(source.taps[pair.source], pair.source, pair.source_size, target).detach()
-            if pair.size != pair.source_size:
-                theirs = _mean_of_valid(theirs, valid_cells(target, pair.source_size), pair.size)
-                mine, theirs = _hidden(mine, valid), _hidden(theirs, valid)
+            mine, theirs = pair.aligned(learner, source, target)
             if not isinstance(project, nn.Identity):
-                mine = _hidden(project(mine), valid)  # its bias
+                mine = _hidden(project(mine), valid)  # else its bias would stand there
             loss = self.numbered_pair_loss(number, mine, theirs, valid, target, call)
             losses.append(loss * _area(target, pair.size) if self.per == "pixel" else loss)
         stacked = torch.stack(losses)
@@ -132,12 +145,6 @@ def resized(values: Tensor, size: Size) -> Tensor:
     if smaller != (height, width):
         values = F.adaptive_avg_pool2d(values, smaller)
     return values if smaller == size else F.interpolate(values, size, mode="bilinear", align_corners=False)
-
-
-def _mean_of_valid(values: Tensor, valid: Tensor, size: Size) -> Tensor:
-    """Bring maps, 0 where not valid, to a size; each cell is the weighted mean of the valid ones alone."""
-    share = resized(valid.to(values.dtype).unsqueeze(1), size)
-    return resized(values, size) / share.masked_fill(share == 0, 1)
 
 
 def _hidden(values: Tensor, valid: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class MaskedGenerativeLoss(FeatureLoss):
     """Squared distance of generated features: 1 / C sum over the C channels of (G(m F_S) - F_T)^2, at each cell.
 
-    Yang et al. (MGD, 2205.01529), equations 3 to 6: each cell of the learner's projected map is 0 with the chance
+    Yang et al. (MGD, 2205.01529), section 3: each cell of the learner's projected map is 0 with the chance
     `mask_ratio` (mask m, drawn for each image and pair), and a 3x3 convolution, ReLU and a 3x3 convolution G make the
     source's map of what is left. They add up over channels, cells and images, with a weight of 2e-5 and a mask ratio of
     0.75 for segmentation (0.65 for their two-stage detectors); the mean here makes a weight mean the same at any stage

@@ -14,10 +14,10 @@ Pairs = tuple[tuple[str, str], ...]
 WORDS = ("encoder", "bottleneck", "decoder", "all")
 ARROW = "->"
 TAPS_HELP = (
-    'the taps that are compared: pairs such as "encoder.3 -> encoder.3", learner first; one name for both; or the words '
+    'the taps to compare: pairs such as "encoder.3 -> encoder.3", learner first; one name for both; or the words '
     "encoder, bottleneck, decoder and all, for the stages that both networks have"
 )
-"""The help of every option `layers`. (`taps` would be its name, were it not that of the method that answers to it.)"""
+"""The help of every option `between`"""
 
 
 def tap_pairs(asked: Sequence[str], learner: Sequence[str], source: Sequence[str]) -> Pairs:
@@ -39,8 +39,8 @@ def tap_pairs(asked: Sequence[str], learner: Sequence[str], source: Sequence[str
     pairs = _resolved(asked, learner, source)
     for name, _ in set(_resolved(asked, *sides(pairs))) - set(pairs):
         raise KdsegError(
-            f"layers: {name!r} is no stage that both networks have, but named for both in different pairs: beside them, a word "
-            "could mean it too; name pairs in place of the words"
+            f"between: {name!r} is named for both networks, in different pairs, and is no stage of both: beside it, a "
+            "word could mean it too; name pairs in place of words"
         )
     return pairs
 
@@ -55,7 +55,7 @@ def _resolved(asked: Sequence[str], learner: Sequence[str], source: Sequence[str
     for text in asked:
         pairs += [(name, name) for name in _stages(text, learner, source)] if text in WORDS else [_names(text)]
     if not pairs:
-        raise KdsegError("layers: none are named; name a pair, or one of " + ", ".join(WORDS))
+        raise KdsegError("between: none are named; name a pair, or one of " + ", ".join(WORDS))
     return tuple(dict.fromkeys(pairs))
 
 
@@ -63,7 +63,7 @@ def _names(text: str) -> tuple[str, str]:
     """Give the learner's and the source's tap of a pair, or of one name for both."""
     parts = [part.strip() for part in text.split(ARROW)]
     if len(parts) > 2 or not all(parts):  # noqa: PLR2004 (learner and source)
-        raise KdsegError(f'layers: {text!r} is no pair of taps; write "encoder.3 {ARROW} encoder.3", learner first')
+        raise KdsegError(f'between: {text!r} is no pair of taps; write "encoder.3 {ARROW} encoder.3", learner first')
     return parts[0], parts[-1]
 
 
@@ -72,7 +72,7 @@ def _stages(word: str, learner: Sequence[str], source: Sequence[str]) -> list[st
     if not common:
         offers = [", ".join(stages) or "no stages" for stages in (learner, source)]
         raise KdsegError(
-            f"layers: no stage called {word!r} is common to both; the learner has {offers[0]}, the source {offers[1]}; "
-            f'name a pair: "TAP {ARROW} TAP"'
+            f"between: no stage called {word!r} is common to both; the learner has {offers[0]}, the source "
+            f'{offers[1]}; name a pair: "TAP {ARROW} TAP"'
         )
     return common

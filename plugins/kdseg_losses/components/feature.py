@@ -23,15 +23,15 @@ class BetweenTaps(Loss):
     """A distillation loss between taps of the learner and of its source."""
 
     role: ClassVar[Literal["distillation"]] = "distillation"
-    layers: Annotated[tuple[str, ...], TAPS_HELP]
+    between: Annotated[tuple[str, ...], TAPS_HELP]
 
     def taps(self, learner: Sequence[str], source: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the taps of the pairs."""
-        return sides(tap_pairs(self.layers, learner, source))
+        return sides(tap_pairs(self.between, learner, source))
 
     def pairs(self, ctx: LossContext) -> Pairs:
         """Give the pairs again, out of the taps that were asked for."""
-        return tap_pairs(self.layers, tuple(ctx.learner_taps), tuple(ctx.source_taps))
+        return tap_pairs(self.between, tuple(ctx.learner_taps), tuple(ctx.source_taps))
 
 
 @frozen(kw_only=True)
@@ -67,20 +67,20 @@ class ChannelWise(BetweenTaps):
 
     name: ClassVar[str] = "cwd"
     per: ClassVar[Literal["image"]] = "image"
-    layers: Annotated[tuple[str, ...], TAPS_HELP + ". None: the logits"] = ()
+    between: Annotated[tuple[str, ...], TAPS_HELP + ". None: the logits"] = ()
     temperature: Annotated[
         float, "divides both networks' values, 0.01..100; above 1 the weaker places of a channel count more"
     ] = field(default=4.0, validator=[ge(0.01), le(100)])
 
     def taps(self, learner: Sequence[str], source: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the taps of the pairs; none where it compares the logits."""
-        return super().taps(learner, source) if self.layers else ((), ())
+        return super().taps(learner, source) if self.between else ((), ())
 
     def build(self, ctx: LossContext) -> LossModule:
         """Make it."""
         from kdseg_losses.channel import ChannelWiseFeatureLoss, ChannelWiseLoss
 
-        if not self.layers:
+        if not self.between:
             return ChannelWiseLoss(self.temperature)
         return ChannelWiseFeatureLoss(self.pairs(ctx), ctx, self.temperature)
 
@@ -109,7 +109,7 @@ class MaskedGenerative(BetweenTaps):
 
 @frozen(kw_only=True)
 class PearsonFeatures(BetweenTaps):
-    """1 - Pearson's correlation of features, channel by channel over a micro-batch: scales don't matter (2207.02039)."""
+    """1 - Pearson's correlation of features, channel by channel: whatever their scales (2207.02039)."""
 
     name: ClassVar[str] = "pkd"
     per: ClassVar[Literal["batch"]] = "batch"
@@ -123,7 +123,7 @@ class PearsonFeatures(BetweenTaps):
 
 @frozen(kw_only=True)
 class IntraClassVariation(BetweenTaps):
-    """Squared difference in how like their class's mean features are, whatever the channels (Wang et al., ECCV 2020)."""
+    """Squared difference in how near features are to their class's mean (Wang et al., ECCV 2020)."""
 
     name: ClassVar[str] = "ifvd"
 
