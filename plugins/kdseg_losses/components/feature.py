@@ -23,7 +23,7 @@ class BetweenTaps(Loss):
     """A distillation loss between taps of the learner and of its source."""
 
     role: ClassVar[Literal["distillation"]] = "distillation"
-    between: Annotated[tuple[str, ...], TAPS_HELP]
+    between: Annotated[tuple[str, ...], TAPS_HELP] = ("bottleneck",)
 
     def taps(self, learner: Sequence[str], source: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Give the taps of the pairs."""

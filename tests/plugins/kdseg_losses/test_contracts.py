@@ -16,13 +16,7 @@ SIZE = (16, 20)
 LEARNER_TAPS = {"encoder.1": (4, 8, 10), "bottleneck": (6, 4, 5)}
 SOURCE_TAPS = {"encoder.1": (8, 8, 10), "bottleneck": (12, 4, 5)}
 
-REQUIRED: dict[str, dict[str, object]] = {
-    "fitnet": {"between": ("all",)},
-    "attention_transfer": {"between": ("all",)},
-    "mgd": {"between": ("all",)},
-    "pkd": {"between": ("all",)},
-    "ifvd": {"between": ("all",)},
-}
+REQUIRED: dict[str, dict[str, object]] = {}
 """Options that a loss cannot do without."""
 
 VARIANTS = {
@@ -39,12 +33,12 @@ VARIANTS = {
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
     "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
-    "fitnet": [{"between": ("encoder", "bottleneck -> bottleneck")}],
-    "attention_transfer": [{"between": ("encoder.1",)}],
+    "fitnet": [{"between": ("all",)}],
+    "attention_transfer": [{"between": ("all",)}],
     "cwd": [{"temperature": 0.5}, {"between": ("all",)}, {"between": ("bottleneck",), "temperature": 1.0}],
-    "mgd": [{"between": ("bottleneck",), "mask_ratio": 0.0}],
-    "pkd": [{"between": ("bottleneck",)}],
-    "ifvd": [{"between": ("encoder.1",)}],
+    "mgd": [{"between": ("all",)}, {"mask_ratio": 0.0}],
+    "pkd": [{"between": ("all",)}],
+    "ifvd": [{"between": ("all",)}],
 }
 """Options under which the contracts are tried beside the defaults."""
 
