@@ -79,7 +79,7 @@ def losses(images: int, classes: int, height: int, width: int) -> dict[str, Call
     found = {}
     for entry in load_plugins().registry.of_kind("loss"):
         component = entry.cls()
-        if component.taps((), ()) == ((), ()):
+        if component.taps(("bottleneck",), ("bottleneck",)) == ((), ()):
             found[entry.name] = work(component.build(ctx), distils=component.role == "distillation")
     return found
 

@@ -39,10 +39,18 @@ VARIANTS = {
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
     "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
+    "fitnet": [{"between": ("all",)}],
+    "attention_transfer": [{"between": ("all",)}],
+    "cwd": [{"temperature": 0.5}, {"between": ("all",)}, {"between": ("bottleneck",), "temperature": 1.0}],
+    "mgd": [{"between": ("all",)}, {"mask_ratio": 0.0}],
+    "pkd": [{"between": ("all",)}],
+    "ifvd": [{"between": ("all",)}],
 }
 """Options under which the contracts are tried beside the defaults."""
 
-EXEMPT: dict[str, set[str]] = {}
+EXEMPT: dict[str, set[str]] = {
+    "mgd": {"identical predictions", "repeated batch", "repeated resolution", "micro-batches"},
+}
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
