@@ -33,7 +33,7 @@ shadow_of = "student"
 """
 LABELS = '[terms.labels]\nlearner = "student"\nloss = "cross_entropy"\n'
 MIMIC = '[terms.mimic]\nlearner = "student"\nsource = "mean"\nloss = "pixel_kl"\n'
-FEATURES = '[terms.{name}]\nlearner = "student"\nsource = "mean"\nloss = {{ use = "fitnet", taps = ["{tap}"] }}\n'
+FEATURES = '[terms.{name}]\nlearner = "student"\nsource = "mean"\nloss = {{ use = "fitnet", between = ["{tap}"] }}\n'
 RECIPES = {
     "labels alone": LABELS,
     "labels, pixel_kl": LABELS + MIMIC,
