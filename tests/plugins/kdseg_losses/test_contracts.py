@@ -16,6 +16,8 @@ SIZE = (16, 20)
 LEARNER_TAPS = {"encoder.1": (4, 8, 10), "bottleneck": (6, 4, 5)}
 SOURCE_TAPS = {"encoder.1": (8, 8, 10), "bottleneck": (12, 4, 5)}
 
+COST = tuple(tuple(float(abs(one - other)) for other in range(CLASSES)) for one in range(CLASSES))
+
 REQUIRED: dict[str, dict[str, object]] = {}
 """Options that a loss cannot do without."""
 
@@ -32,11 +34,28 @@ VARIANTS = {
         {"keep": 0.0},
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
-    "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
+    "pixel_kl": [
+        {"temperature": 4.0},
+        {"temperature": 0.5},
+        {"standardise": True},
+        {"direction": "reverse", "temperature": 2.0},
+        {"direction": "jensen_shannon", "temperature": 0.5},
+        {"direction": "jensen_shannon", "standardise": True},
+    ],
+    "boundary_kl": [{"radius": 0.1, "temperature": 2.0}, {"radius": 0.07, "weight": 0.5, "standardise": True}],
+    "gated_kl": [{"temperature": 4.0, "standardise": True}, {"gate": "sure", "threshold": 0.6}],
+    "dkd": [{"alpha": 0.0, "temperature": 1.0}, {"beta": 0.0}, {"standardise": True, "temperature": 0.5}],
+    "dist": [{"temperature": 4.0, "beta": 0.0}, {"gamma": 0.0}, {"standardise": True, "gamma": 2.0}],
+    "wsl": [{"temperature": 0.5}, {"standardise": True}],
+    "optimal_transport": [
+        {"epsilon": 2.0, "temperature": 4.0, "standardise": True},
+        {"cost": COST, "epsilon": 1.5},
+        {"cost": COST, "epsilon": 1.0, "iterations": 50},
+    ],
 }
 """Options under which the contracts are tried beside the defaults."""
 
-EXEMPT: dict[str, set[str]] = {}
+EXEMPT: dict[str, set[str]] = {"wsl": {"finite differences"}}
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
