@@ -79,7 +79,7 @@ def boundary_share(target: Tensor, radius: float) -> Tensor:
         rows = _largest(planes, (0, 0, above, below))
         for wide, left, right in windows:
             edge = _largest(rows, (left, right, 0, 0)).sum(1) > 0  # the largest label minus the smallest
-            share += tall * wide * edge
+            share += tall * wide * edge.double()
     return share.masked_fill(ignored, 0)
 
 
