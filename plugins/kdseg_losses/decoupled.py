@@ -41,6 +41,5 @@ class DecoupledLoss(SoftenedLoss):
 def _decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Give log(p_y / (1 - p_y)), N×H×W, and log r, N×C×H×W with 0 at the label's class: equal, it adds nothing."""
     others = logits.scatter(1, labels, -math.inf)
-    total = others.logsumexp(1, keepdim=True)
-    odds = logits.gather(1, labels) - total
-    return odds.squeeze(1), (others - total).scatter(1, labels, 0)
+    odds = logits.gather(1, labels) - others.logsumexp(1, keepdim=True)
+    return odds.squeeze(1), others.log_softmax(1).scatter(1, labels, 0)
