@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from kdseg.losses import LossCall
 
 
+_FLAT = 1e-7**2
+
+
 def soften(logits: Tensor, temperature: float, *, standardise: bool) -> Tensor:
     """Divide logits N×C×H×W by the temperature; z-score them over the classes of each pixel before, where asked.
 
     Sun et al. (2403.01427), algorithm 1: (z - mean) / (T standard deviation), the deviation with 1 / C. Their code has
-    1 / (C - 1) and adds 1e-7 to the deviation; here nothing is added, and a pixel whose logits are all equal has a
-    deviation of 1: its scores are 0 and its gradient is finite.
+    1 / (C - 1) and adds 1e-7 to the deviation. Here nothing is added, and a deviation of 1e-7 or less is taken for 1: a
+    pixel whose logits are all equal has scores of 0 and a finite gradient.
     """
     if standardise:
         logits = logits - logits.detach().amax(1, keepdim=True)  # equal ones become 0, and their mean exactly so
         logits = logits - logits.mean(1, keepdim=True)
         variance = logits.square().mean(1, keepdim=True)
-        logits = logits / variance.masked_fill(variance == 0, 1).sqrt()
+        logits = logits / variance.masked_fill(variance <= _FLAT, 1).sqrt()
     return logits / temperature
 
 
@@ -50,8 +53,10 @@ class SoftenedLoss(PixelLoss):
     def pixel_map(self, learner: Tensor, source: Tensor | None, target: Tensor, call: LossCall) -> Tensor:  # noqa: ARG002
         """Give T^2 times the divergence of each pixel."""
         assert source is not None  # a distillation loss has one
-        soft = [soften(logits, self.temperature, standardise=self.standardise) for logits in (learner, source)]
-        return self.temperature**2 * self.divergence(*soft, target)
+        learner, source = (
+            soften(logits, self.temperature, standardise=self.standardise) for logits in (learner, source)
+        )
+        return self.temperature**2 * self.divergence(learner, source, target)
 
     def divergence(self, learner: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Give the loss of each pixel, N×H×W, from softened logits; labels are 0 at ignored pixels."""

@@ -46,6 +46,7 @@ class GatedKLLoss(SoftenedLoss):
         if self.gate == "right":
             passes = source.gather(1, target.long().unsqueeze(1)).squeeze(1) == source.amax(1)
         else:
+            assert self.threshold is not None  # the component sees to it
             passes = source.softmax(1).amax(1) >= self.threshold
         return super().pixel_map(learner, source, target, call).masked_fill(~passes, 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
-from attrs.validators import and_, ge, gt, le, optional
+from attrs.validators import ge, gt, le, optional
 
 from kdseg.components import Loss
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from kdseg.components import LossContext
     from kdseg.losses import LossModule
 
+_LARGEST = 1e6
+"""What a weight or a mistake's cost may be: sums over pixels stay far from float32's end."""
+
 Temperature = Annotated[float, "divides both logits, 0.01..100; above 1 the smaller classes count more"]
-_TEMPERATURES = and_(ge(0.01), le(100))
-_FACTORS = and_(ge(0), le(1e6))
 
 
 @frozen(kw_only=True)
@@ -25,7 +26,7 @@ class Softened(Loss):
     """A comparison of learner and source after a softmax."""
 
     role: ClassVar[Literal["distillation"]] = "distillation"
-    temperature: Temperature = field(default=1.0, validator=_TEMPERATURES)
+    temperature: Temperature = field(default=1.0, validator=[ge(0.01), le(100)])
     standardise: Annotated[
         bool, "z-score both logits over the classes of each pixel before, so that their scales may differ (2403.01427)"
     ] = False
@@ -57,7 +58,7 @@ class BoundaryKL(Softened):
         default=0.01, validator=[gt(0), le(1)]
     )
     weight: Annotated[float, "what a pixel near a boundary weighs, where one inside weighs 1"] = field(
-        default=5.0, validator=_FACTORS
+        default=5.0, validator=[ge(0), le(_LARGEST)]
     )
 
     def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
@@ -73,7 +74,8 @@ class GatedKL(Softened):
 
     name: ClassVar[str] = "gated_kl"
     gate: Annotated[
-        Literal["right", "sure"], "pixels that pass: the source's first class is the label, or has `threshold` or more"
+        Literal["right", "sure"],
+        "pixels that pass: the source's likeliest class is the label, or has at least `threshold`",
     ] = "right"
     threshold: Annotated[float | None, "the least probability of a source that is sure, at temperature 1"] = field(
         default=None, validator=optional([gt(0), le(1)])
@@ -98,9 +100,11 @@ class DKD(Softened):
     """Decoupled distillation at each pixel: the label's class against the rest, and the rest apart (2203.08679)."""
 
     name: ClassVar[str] = "dkd"
-    temperature: Temperature = field(default=4.0, validator=_TEMPERATURES)
-    alpha: Annotated[float, "weight of the label's class against the rest"] = field(default=1.0, validator=_FACTORS)
-    beta: Annotated[float, "weight of the rest among themselves"] = field(default=8.0, validator=_FACTORS)
+    temperature: Temperature = field(default=4.0, validator=[ge(0.01), le(100)])
+    alpha: Annotated[float, "weight of the label's class against the rest"] = field(
+        default=1.0, validator=[ge(0), le(_LARGEST)]
+    )
+    beta: Annotated[float, "weight of the rest among themselves"] = field(default=8.0, validator=[ge(0), le(_LARGEST)])
 
     def __attrs_post_init__(self) -> None:
         """Refuse weights that leave nothing."""
@@ -120,10 +124,10 @@ class DIST(Softened):
     name: ClassVar[str] = "dist"
     per: ClassVar[Literal["batch"]] = "batch"
     beta: Annotated[float, "weight of the correlation over the classes of a pixel"] = field(
-        default=1.0, validator=_FACTORS
+        default=1.0, validator=[ge(0), le(_LARGEST)]
     )
     gamma: Annotated[float, "weight of the correlation over the pixels of a class"] = field(
-        default=1.0, validator=_FACTORS
+        default=1.0, validator=[ge(0), le(_LARGEST)]
     )
 
     def __attrs_post_init__(self) -> None:
@@ -145,7 +149,7 @@ class WeightedSoftLabels(Softened):
     exempt: ClassVar[Mapping[str, str]] = {
         "finite differences": "the weight of a pixel depends on the learner and is taken for constant, as published"
     }
-    temperature: Temperature = field(default=2.0, validator=_TEMPERATURES)
+    temperature: Temperature = field(default=2.0, validator=[ge(0.01), le(100)])
 
     def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
         """Make it."""
@@ -215,10 +219,6 @@ def _check_cost(cost: tuple[tuple[float, ...], ...]) -> None:
                 )
     if not any(map(any, cost)):
         raise ValueError("cost must not be 0 everywhere: nothing would be learned")
-
-
-_LARGEST = 1e6
-"""What a mistake may cost."""
 
 
 def _refuse_nothing(**weights: float) -> None:

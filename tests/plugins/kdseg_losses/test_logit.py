@@ -115,6 +115,14 @@ def test_a_pixel_of_equal_logits_has_scores_of_0_and_a_finite_gradient(value, cl
     assert logits.grad.abs().max() < 10
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e-20, 1e-10, 1e-6, 1.0, 1e6])
+def test_a_pixel_of_nearly_equal_logits_has_a_finite_gradient(scale):
+    logits = scale * torch.randn(1, 19, 4, 4, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    soften(logits, 1.0, standardise=True).log_softmax(1)[0, 0].sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(3, 150), st.floats(0.01, 100), st.floats(-100, 100))
 def test_standardised_logits_ignore_scale_and_shift(seed, classes, scale, shift):

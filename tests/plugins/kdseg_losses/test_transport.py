@@ -98,7 +98,7 @@ def test_few_iterations_lose_little_of_the_value():
 @pytest.mark.parametrize("kind", ["distances", "0/1"])
 @pytest.mark.parametrize("classes", [2, 4, 7])
 def test_it_tends_to_the_cheapest_plan(kind, classes):
-    """As epsilon falls: OT lies between the cheapest plan's cost and epsilon log C above, and both halves below that."""
+    """As epsilon falls: OT lies up to epsilon log C above the cheapest plan, and what is taken off is no more."""
     numbers = np.random.default_rng(1)
     cost = distances(numbers, classes) if kind == "distances" else 1 - np.eye(classes)
     learner, source = numbers.normal(0, 1.5, (2, 1, classes, 1, 1))
