@@ -18,10 +18,13 @@ CHANNELS = {"learner": {"encoder.1": 4, "bottleneck": 6}, "source": {"encoder.1"
 
 LOSSES = {
     *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax", "confidence_penalty"),
-    *("pixel_kl",),
+    *("pixel_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
     *("fitnet", "attention_transfer", "cwd", "mgd", "pkd", "ifvd"),
 }
 """All that are bundled."""
+
+DISTANCE = "the distance of the classes' numbers"
+"""A cost, made for as many classes as there are."""
 
 REQUIRED: dict[str, dict[str, object]] = {}
 """Options that a loss cannot do without."""
@@ -39,7 +42,24 @@ VARIANTS = {
         {"keep": 0.0},
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
-    "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
+    "pixel_kl": [
+        {"temperature": 4.0},
+        {"temperature": 0.5},
+        {"standardise": True},
+        {"direction": "reverse", "temperature": 2.0},
+        {"direction": "jensen_shannon", "temperature": 0.5},
+        {"direction": "jensen_shannon", "standardise": True},
+    ],
+    "boundary_kl": [{"radius": 0.1, "temperature": 2.0}, {"radius": 0.07, "weight": 0.5, "standardise": True}],
+    "gated_kl": [{"temperature": 4.0, "standardise": True}, {"gate": "sure", "threshold": 0.6}],
+    "dkd": [{"alpha": 0.0, "temperature": 1.0}, {"beta": 0.0}, {"standardise": True, "temperature": 0.5}],
+    "dist": [{"temperature": 4.0, "beta": 0.0}, {"gamma": 0.0}, {"standardise": True, "gamma": 2.0}],
+    "wsl": [{"temperature": 0.5}, {"standardise": True}],
+    "optimal_transport": [
+        {"epsilon": 2.0, "temperature": 4.0, "standardise": True},
+        {"cost": DISTANCE, "epsilon": 1.5},
+        {"cost": DISTANCE, "epsilon": 1.0, "iterations": 50},
+    ],
     "fitnet": [{"between": ("all",)}],
     "attention_transfer": [{"between": ("all",)}],
     "cwd": [{"temperature": 0.5}, {"between": ("all",)}, {"between": ("bottleneck",), "temperature": 1.0}],
@@ -50,6 +70,7 @@ VARIANTS = {
 """Options under which the contracts are tried beside the defaults."""
 
 EXEMPT: dict[str, set[str]] = {
+    "wsl": {"finite differences"},
     "mgd": {"identical predictions", "repeated batch", "repeated resolution", "micro-batches"},
 }
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
@@ -103,7 +124,7 @@ def options_for(classes, options):
     found = dict(options)
     if "weights" in found:
         found["weights"] = tuple(found["weights"][number % 5] for number in range(classes))
-    if found.get("cost") is not None:
+    if found.get("cost") == DISTANCE:
         found["cost"] = [[abs(one - other) / classes for one in range(classes)] for other in range(classes)]
     return found
 
