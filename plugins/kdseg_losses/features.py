@@ -38,6 +38,20 @@ class Pair:
         weight = resized(valid_cells(target, self.source_size).float().unsqueeze(1), self.size)
         return valid & (weight.squeeze(1) > 0)
 
+    def aligned(self, learner: Prediction, source: Prediction, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Give both maps at the learner's size and in full precision, 0 at cells not valid; the source's is detached.
+
+        A source's map of another size is brought to the learner's, its valid cells alone.
+        """
+        hidden = ~self.valid(target).unsqueeze(1)
+        mine = _blanked(learner.taps[self.learner], self.learner, self.size, target)
+        theirs = _blanked(source.taps[self.source], self.source, self.source_size, target).detach()
+        if self.size != self.source_size:
+            weight = valid_cells(target, self.source_size).to(theirs.dtype).unsqueeze(1)
+            share = resized(weight, self.size)
+            theirs = resized(theirs, self.size) / share.masked_fill(share == 0, 1)
+        return mine.masked_fill(hidden, 0), theirs.masked_fill(hidden, 0)
+
 
 class FeatureLoss(LossModule):
     """A mean over pairs of taps of what `pair_loss` gives, and within a pair over cells, or over images.
@@ -81,14 +95,8 @@ class FeatureLoss(LossModule):
         losses = []
         for pair, project in zip(self.pairs, self.projectors, strict=True):
             valid = pair.valid(target)
-            mine = _blanked(learner.taps[pair.learner], pair.learner, pair.size, target)
-            theirs = _blanked(source.taps[pair.source], pair.source, pair.source_size, target).detach()
-            if pair.size != pair.source_size:
-                weight = valid_cells(target, pair.source_size).to(theirs.dtype).unsqueeze(1)
-                share = resized(weight, pair.size)
-                theirs = resized(theirs, pair.size) / share.masked_fill(share == 0, 1)
-            hidden = ~valid.unsqueeze(1)
-            loss = self.pair_loss(project(mine).masked_fill(hidden, 0), theirs.masked_fill(hidden, 0), valid, call)
+            mine, theirs = pair.aligned(learner, source, target)
+            loss = self.pair_loss(project(mine).masked_fill(~valid.unsqueeze(1), 0), theirs, valid, call)
             losses.append(loss if self.per == "image" else loss * _area(target, pair.size))
         total = losses[0]
         for loss in losses[1:]:
