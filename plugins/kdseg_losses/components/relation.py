@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from attrs import Attribute, field, frozen
+from attrs.validators import ge, le, optional
 
 from kdseg.components import Loss
-from kdseg_losses.tap_pairs import TAPS_HELP, sides, tap_pairs
+from kdseg.errors import KdsegError
+from kdseg_losses.tap_pairs import ARROW, TAPS_HELP, sides, tap_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,4 +52,72 @@ class PairwiseSimilarity(Loss):
         return PairwiseSimilarityLoss(pairs, ctx, self.nodes)
 
 
-LOSSES = (PairwiseSimilarity,)
+def _weight(default: float) -> Any:
+    """Give an option that weighs a part of a loss."""
+    return field(default=default, validator=[ge(0), le(1e6)])
+
+
+def _number(default: int | None, most: int) -> Any:
+    """Give an option that is a number of cells or vectors."""
+    return field(default=default, validator=optional([ge(1), le(most)]))
+
+
+@frozen(kw_only=True)
+class CrossImage(Loss):
+    """Divergence of the learner's similarities to cells of other images from the source's (CIRKD, 2204.06986)."""
+
+    name: ClassVar[str] = "cirkd"
+    role: ClassVar[Literal["distillation"]] = "distillation"
+    per: ClassVar[Literal["batch"]] = "batch"
+    between: Annotated[tuple[str, ...], TAPS_HELP + "; here one pair"] = ("bottleneck",)
+    batch: Annotated[float, "weight of the relations to the images of the batch"] = _weight(1.0)
+    pixel_queue: Annotated[float, "weight of the relations to cells that the source saw before"] = _weight(0.1)
+    region_queue: Annotated[float, "weight of the relations to classes' means that the source saw before"] = _weight(
+        0.1
+    )
+    temperature: Annotated[float, "divides the cosines, 0.01..100; the lower, the more the nearest cells count"] = (
+        field(default=0.1, validator=[ge(0.01), le(100)])
+    )
+    anchors: Annotated[int, "cells of an image, at most, whose relations are compared; drawn at each step"] = _number(
+        1024, 65_536
+    )
+    pixel_queue_length: Annotated[
+        int | None,
+        "cells of each class that are kept, 4 bytes a channel of the source; None: 20000, as published, where the tap "
+        "has 64x128 cells, else in proportion to its cells",
+    ] = _number(None, 1_000_000)
+    region_queue_length: Annotated[int, "means of each class that are kept"] = _number(2000, 1_000_000)
+    pixel_contrast: Annotated[int, "cells of the queue, over all classes, that a step compares with"] = _number(
+        4096, 1_000_000
+    )
+    region_contrast: Annotated[int, "means of the queue, over all classes, that a step compares with"] = _number(
+        1024, 1_000_000
+    )
+    samples: Annotated[int, "cells of each class of an image, at most, that enter the queue"] = _number(16, 4096)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a loss that has no part."""
+        if not (self.batch or self.pixel_queue or self.region_queue):
+            raise ValueError("batch, pixel_queue and region_queue are all 0; give one of them a weight")
+
+    def taps(self, learner: Sequence[str], source: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Give the taps of its pair."""
+        return sides([self._pair(learner, source)])
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it."""
+        from kdseg_losses.cross_image import CrossImageLoss
+
+        return CrossImageLoss(self._pair(tuple(ctx.learner_taps), tuple(ctx.source_taps)), ctx, self)
+
+    def _pair(self, learner: Sequence[str], source: Sequence[str]) -> tuple[str, str]:
+        pairs = tap_pairs(self.between, learner, source)
+        if len(pairs) > 1:
+            found = ", ".join(f"{one} {ARROW} {other}" for one, other in pairs)
+            raise KdsegError(
+                f"between: {self.name} compares one pair of taps; found {found}; give each a term of its own"
+            )
+        return pairs[0]
+
+
+LOSSES = (PairwiseSimilarity, CrossImage)

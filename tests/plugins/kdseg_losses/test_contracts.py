@@ -33,6 +33,9 @@ VARIANTS = {
         {"keep": 1.0, "class_weights": "effective_number"},
     ],
     "pixel_kl": [{"temperature": 4.0}, {"temperature": 0.5}],
+    "cirkd": [
+        {"between": ("encoder.1",), "batch": 0.5, "temperature": 0.5},
+    ],
     "pairwise_similarity": [{"between": ("encoder.1",), "nodes": (3, 4)}, {"between": ("all",)}],
 }
 """Options under which the contracts are tried beside the defaults."""
