@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PAPERS_CELLS = 64 * 128
 """Of a crop of 512x1024 pixels, where the published queue of pixels holds `_PAPERS_PIXELS` of each class."""
 _PAPERS_PIXELS = 20_000
+_LEAST_PIXELS = 1000
+"""Some steps' worth: 16 cells each of 8 images fill an eighth."""
 
 
 class CrossImageLoss(LossModule):
@@ -58,7 +60,8 @@ class CrossImageLoss(LossModule):
         self.num_classes = ctx.num_classes
         self.queues = nn.ModuleDict()
         if options.pixel_queue:
-            length = options.pixel_queue_length or -(-_PAPERS_PIXELS * mine[1] * mine[2] // _PAPERS_CELLS)
+            scaled = max(_PAPERS_PIXELS * mine[1] * mine[2] // _PAPERS_CELLS, _LEAST_PIXELS)
+            length = options.pixel_queue_length or scaled
             self.queues["pixel"] = EmbeddingQueues(ctx.num_classes, length, theirs[0])
         if options.region_queue:
             self.queues["region"] = EmbeddingQueues(ctx.num_classes, options.region_queue_length, theirs[0])

@@ -84,7 +84,7 @@ class CrossImage(Loss):
     pixel_queue_length: Annotated[
         int | None,
         "cells of each class that are kept, 4 bytes a channel of the source; None: 20000, as published, where the tap "
-        "has 64x128 cells, else in proportion to its cells",
+        "has 64x128 cells, else in proportion to its cells, at least 1000",
     ] = _number(None, 1_000_000)
     region_queue_length: Annotated[int, "means of each class that are kept"] = _number(2000, 1_000_000)
     pixel_contrast: Annotated[int, "cells of the queue, over all classes, that a step compares with"] = _number(
