@@ -120,4 +120,33 @@ class CrossImage(Loss):
         return pairs[0]
 
 
-LOSSES = (PairwiseSimilarity, CrossImage)
+@frozen(kw_only=True)
+class Holistic(Loss):
+    """What a critic, which learns to tell the source's predictions from the learner's, tells them by (1903.04197).
+
+    The term's `critic` says how the critic learns; published: `{ use = "Adam", lr = 4e-4 }`.
+    """
+
+    name: ClassVar[str] = "holistic"
+    role: ClassVar[Literal["distillation"]] = "distillation"
+    per: ClassVar[Literal["image"]] = "image"
+    exempt: ClassVar = {"repeated resolution": "the critic's convolutions see so many pixels, whatever they show"}
+    objective: Annotated[
+        Literal["wgan_gp", "hinge"],
+        "what the critic learns from: the difference, with a penalty on its slope (1704.00028); or that each is on its "
+        "side of a margin",
+    ] = "wgan_gp"
+    penalty: Annotated[float, "weight of the penalty on the slope, for wgan_gp"] = _weight(10.0)
+    width: Annotated[int, "channels of the critic's first convolution; each of the next three doubles them"] = field(
+        default=64, validator=[ge(1), le(1024)]
+    )
+    sees_image: Annotated[bool, "whether the critic sees the image beside the prediction"] = False
+
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it."""
+        from kdseg_losses.adversarial import HolisticLoss
+
+        return HolisticLoss(ctx, self)
+
+
+LOSSES = (PairwiseSimilarity, CrossImage, Holistic)

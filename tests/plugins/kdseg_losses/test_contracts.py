@@ -36,11 +36,12 @@ VARIANTS = {
     "cirkd": [
         {"between": ("encoder.1",), "batch": 0.5, "temperature": 0.5},
     ],
+    "holistic": [{"objective": "hinge", "width": 4}],
     "pairwise_similarity": [{"between": ("encoder.1",), "nodes": (3, 4)}, {"between": ("all",)}],
 }
 """Options under which the contracts are tried beside the defaults."""
 
-EXEMPT: dict[str, set[str]] = {}
+EXEMPT: dict[str, set[str]] = {"holistic": {"repeated resolution"}}
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
