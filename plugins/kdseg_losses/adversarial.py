@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class HolisticLoss(LossModule):
     """D(source) - D(learner) of each image, D being what a critic makes of the map of class probabilities.
 
-    Holistic distillation of Liu et al. (1903.04197, equations 3 and 4) after Gulrajani et al. (1704.00028). The
+    Holistic distillation of Liu et al. (1903.04197), with the critic of Gulrajani et al. (1704.00028, equation 3). The
     critic, in turn, lowers by `critic_loss`, for each image,
 
     - wgan_gp: D(learner) - D(source) + penalty * (|dD/dx| - 1)^2, at a point x drawn between the two maps;

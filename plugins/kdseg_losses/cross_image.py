@@ -30,24 +30,23 @@ _LEAST_PIXELS = 1000
 class CrossImageLoss(LossModule):
     """Divergence of the learner's similarities to cells of other images from the source's.
 
-    Yang et al. (2204.06986), over unit vectors, with s . t the cosine of two. A relation of a cell is the softmax of
-    its cosines to some others, divided by the temperature; the loss is KL(source's relation || learner's). Three parts,
-    each times its weight:
+    Yang et al. (2204.06986), between unit vectors. The relation of a cell to some others is the softmax of its cosines
+    to them, divided by the temperature; the loss is KL(source's relation || learner's). Three parts, each times its
+    weight:
 
-    - batch (equations 5 and 6): to the cells of an image of the batch. The mean over all ordered pairs of images, one
-      with itself among them, of the mean over the first one's cells. The images are those of all processes, and
-      gradient flows to them.
-    - pixel queue (8 and 9): to cells of each class that the source saw before, both networks' cells against the
-      same. The mean over all cells.
-    - region queue (10): likewise to the source's mean of a class in an image.
+    - batch (the paper's mini-batch-based pixel-to-pixel distillation): to the cells of an image of the batch. The mean
+      over all ordered pairs of images, one with itself among them, of the mean over the first one's cells. The images
+      are those of all processes, and gradient flows to them.
+    - pixel queue (memory-based pixel-to-pixel): to cells of each class that the source saw before, both networks' cells
+      against the same. The mean over all cells.
+    - region queue (memory-based pixel-to-region): likewise to the source's mean of a class in an image.
 
-    The learner's vectors pass a 1x1 convolution before they meet the queues, where its channels are not the source's;
-    the paper has two with normalisation and ReLU between them. Cells of which the paper takes all are drawn here
-    from the valid ones, where an image has more than `anchors`. A queue takes up to `samples` cells of each
-    class of an image, evenly spaced, and is read as it was before the step; what is not filled yet doesn't count, so at
-    first the queues' parts are 0. The authors' code begins with random vectors, which count, draws from the
-    first cells of an image in place of those of the class, and compares within a process. A vector of length 0 enters
-    no queue.
+    Where the channels differ, the learner's pass a 1x1 convolution before they meet the queues; the paper has two, with
+    normalisation and ReLU between them, always. The paper takes all cells; here, of an image that has more than
+    `anchors`, so many valid ones are drawn. A queue takes up to `samples` cells of each class of an image, evenly
+    spaced, and is read as it was before the step. What is not filled yet doesn't count, so the queues' parts are 0 at
+    first; a vector of length 0 enters none. The authors' code begins with random vectors, which count, takes the first
+    cells of an image in place of those of the class, and compares images within a process.
 
     Over processes the mean of their losses is that of the whole batch.
     """

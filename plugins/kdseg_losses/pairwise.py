@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class PairwiseSimilarityLoss(FeatureLoss):
     """The squared difference of both networks' cosines between the nodes of an image: its mean over pairs of nodes.
 
-    1 / K^2 sum over i, j of (a_ij - b_ij)^2, with a_ij the cosine of the learner's features at nodes i and j, b_ij of
-    the source's, over all K^2 ordered pairs. Pair-wise distillation of Liu et al. (1903.04197), equation 2. Their nodes
-    are squares of cells whose features are averaged; here an equal share of the map each, cells that it cuts counting
-    by what lies inside, so that the same nodes come from maps of any size. Only valid cells are averaged, and nodes
-    without one don't count. The authors' code takes the largest value in place of the mean, and no gradient
-    through the lengths of the learner's vectors, so that it is not that of the loss; here it is.
+    1 / K^2 sum over i, j of (a_ij - b_ij)^2 over all K^2 ordered pairs, with a_ij the cosine of the learner's features
+    at nodes i and j, b_ij of the source's. Pair-wise distillation of Liu et al. (1903.04197). Their nodes are squares
+    of cells whose features are averaged; here each is an equal share of the map, where a cell that it cuts counts by
+    what lies inside: maps of any size have the same nodes. Only valid cells are averaged, and nodes without one don't
+    count. The authors' code takes the largest value in place of the mean, and lets no gradient through the lengths of
+    the learner's vectors.
 
     Cosines need no equal number of channels, so nothing is projected.
     """

@@ -59,7 +59,7 @@ def cosine(one, other):
 
 
 def formula(learner, source, target, nodes):
-    """Liu et al. (1903.04197), equation 2, for an image whose cells are pixels."""
+    """Pair-wise distillation of Liu et al. (1903.04197), for an image whose cells are pixels."""
     valid = target != IGNORE_INDEX
     mine, theirs = ([node for node in node_vectors(v, valid, nodes) if node is not None] for v in (learner, source))
     if not mine:
