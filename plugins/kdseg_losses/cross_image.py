@@ -71,15 +71,14 @@ class CrossImageLoss(LossModule):
         assert source is not None  # a distillation loss has one
         valid = self.pair.valid(target)
         mine, theirs = self.pair.aligned(learner, source, target)
-        projected = self.projector(mine).flatten(2)
-        mine, theirs = mine.flatten(2), unit(theirs.flatten(2), dim=1)
+        mine, projected, theirs = (unit(one.flatten(2), dim=1) for one in (mine, self.projector(mine), theirs))
         anchors = _Anchors.drawn(valid.flatten(1), self.options.anchors, call)
         wanted = anchors.of(theirs)
         loss = mine.new_zeros(())
         if self.options.batch:
-            loss = loss + self.options.batch * self._to_batch(unit(anchors.of(mine), dim=2), wanted, anchors, call)
+            loss = loss + self.options.batch * self._to_batch(anchors.of(mine), wanted, anchors, call)
         if self.queues:
-            found = unit(anchors.of(projected), dim=2)
+            found = anchors.of(projected)
             for name, weight, number in (
                 ("pixel", self.options.pixel_queue, self.options.pixel_contrast),
                 ("region", self.options.region_queue, self.options.region_contrast),
@@ -96,14 +95,12 @@ class CrossImageLoss(LossModule):
     def _to_batch(self, learner: Tensor, source: Tensor, anchors: _Anchors, call: LossCall) -> Tensor:
         """Compare relations to each image of all processes; N×A×C vectors."""
         images = anchors.everywhere.any(1)
-        rows = _divergence(
-            *(
-                (one.flatten(0, 1) @ call.gather(one).flatten(0, 1).T).unflatten(1, anchors.everywhere.shape)
-                for one in (learner, source)
-            ),
-            anchors.everywhere,
-            self.options.temperature,
-        )  # NA×B; 0 to images without a valid cell
+
+        def relations(vectors: Tensor) -> Tensor:
+            everyone = call.gather(vectors).flatten(0, 1)
+            return (self._warmed(vectors).flatten(0, 1) @ everyone.T).unflatten(1, anchors.everywhere.shape)
+
+        rows = _divergence(relations(learner), relations(source), anchors.everywhere)  # NA×B; 0 to images without cells
         here = anchors.valid
         rows = rows.unflatten(0, here.shape).masked_fill(~here.unsqueeze(2), 0)
         means = rows.sum((1, 2)) / here.sum(1).clamp_min(1)
@@ -111,9 +108,13 @@ class CrossImageLoss(LossModule):
 
     def _to_queue(self, learner: Tensor, source: Tensor, others: Tensor, counted: Tensor, anchors: _Anchors) -> Tensor:
         """Compare relations to what a queue holds; N×A×C vectors to E×C, E of which are counted."""
-        rows = _divergence(learner @ others.T, source @ others.T, counted, self.options.temperature)
+        rows = _divergence(*(self._warmed(one) @ others.T for one in (learner, source)), counted)
         total = rows.masked_fill(~anchors.valid, 0).sum()
         return total * anchors.processes / anchors.everywhere.sum().clamp_min(1)
+
+    def _warmed(self, vectors: Tensor) -> Tensor:
+        """Divide vectors by the temperature, which is cheaper than to divide each with each of them."""
+        return vectors / self.options.temperature
 
     @torch.no_grad()
     def _fill(self, vectors: Tensor, labels: Tensor, call: LossCall) -> None:
@@ -160,8 +161,8 @@ class _Anchors:
         return vectors.gather(1, self.places.unsqueeze(2).expand(-1, -1, vectors.shape[2]))
 
 
-def _divergence(learner: Tensor, source: Tensor, counted: Tensor, temperature: float) -> Tensor:
+def _divergence(learner: Tensor, source: Tensor, counted: Tensor) -> Tensor:
     """Give KL(source || learner) of softmaxes over the last dimension of what is counted; 0 where nothing is."""
     lowest = torch.finfo(learner.dtype).min
-    found, wanted = ((one / temperature).masked_fill(~counted, lowest).log_softmax(-1) for one in (learner, source))
+    found, wanted = (one.masked_fill(~counted, lowest).log_softmax(-1) for one in (learner, source))
     return (wanted.exp() * (wanted - found)).sum(-1)

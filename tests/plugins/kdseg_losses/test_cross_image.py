@@ -171,6 +171,15 @@ def test_identical_predictions_give_0_with_filled_queues():
         assert value(module, learner, learner + 1, target, call(0.5)) > 0
 
 
+def test_identical_predictions_give_0_at_any_size_in_float32():
+    """Where sums are added in blocks, in an order that depends on how the numbers lie in memory."""
+    learner, _, target = (one.float() for one in tensors(channels=(48, 48), shape=(2, 17, 41)))
+    module = built(CrossImage(anchors=300, pixel_queue_length=50), learner, learner, 3).float()
+    for step in range(3):
+        assert value(module, learner, learner.clone(), target.long(), call(step / 3)) == 0
+    assert module.queues["pixel"].filled.min() > 0
+
+
 def test_the_gradient_is_that_of_finite_differences_with_filled_queues():
     learner, source, target = tensors(channels=(2, 3), shape=(2, 2, 3))
     module = filled(learner, source, target)
