@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from kdseg_losses.components.relation import Holistic
 
 
+_LEAST_SIZE = 16
+"""What four halvings leave one cell of; smaller maps are padded with 0, which is what ignored pixels are."""
+
+
 class HolisticLoss(LossModule):
     """D(source) - D(learner) of each image, D being what a critic makes of the map of class probabilities.
 
@@ -97,7 +101,7 @@ class Critic(nn.Module):
     """Four convolutions that halve the map, and one that judges each cell of what is left.
 
     As the discriminator of 1903.04197 has them, but for the last one, which sees 3x3 cells in place of 4x4 and reaches
-    over the border, so that maps of 32x32 and above serve.
+    over the border, so that maps of any size serve.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -110,6 +114,9 @@ class Critic(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Give the judgement of each cell, N×h×w, of maps N×C×H×W; the higher, the more like the source's."""
+        below, right = (max(0, _LEAST_SIZE - length) for length in maps.shape[-2:])
+        if below or right:
+            maps = F.pad(maps, (0, right, 0, below))
         judged: Tensor = self.layers(maps)
         return judged.squeeze(1)
 

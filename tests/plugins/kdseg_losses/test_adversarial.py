@@ -194,10 +194,10 @@ def test_the_image_is_seen_where_asked():
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(2, 150), st.integers(32, 70), st.integers(32, 70))
+@given(st.integers(2, 150), st.integers(1, 70), st.integers(1, 70))
 def test_maps_of_any_size_and_number_of_classes_serve(classes, height, width):
     judgement = Critic(classes, 2)(torch.rand(2, classes, height, width))
-    assert judgement.shape == (2, height // 16, width // 16)
+    assert judgement.shape == (2, max(1, height // 16), max(1, width // 16))
     assert torch.isfinite(judgement).all()
 
 
