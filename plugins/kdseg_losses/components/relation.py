@@ -131,7 +131,10 @@ class Holistic(Loss):
     name: ClassVar[str] = "holistic"
     role: ClassVar[Literal["distillation"]] = "distillation"
     per: ClassVar[Literal["image"]] = "image"
-    exempt: ClassVar = {"repeated resolution": "the critic's convolutions see so many pixels, whatever they show"}
+    exempt: ClassVar = {
+        "repeated resolution": "the critic's convolutions see so many pixels, whatever they show",
+        "micro-batches": "the critic's penalty is taken at drawn points, others in each micro-batch and process",
+    }
     objective: Annotated[
         Literal["wgan_gp", "hinge"],
         "what the critic learns from: the difference, with a penalty on its slope (1704.00028); or that each is on its "

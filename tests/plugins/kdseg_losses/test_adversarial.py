@@ -185,6 +185,18 @@ def test_nothing_is_learned_from_images_without_a_valid_pixel(objective):
     assert module.count(target) == 2
 
 
+def test_what_is_not_drawn_is_the_same_in_all_splits():
+    """The learner's loss, and the critic's under hinge, of one image after the other."""
+    learner, source, target, _ = example()
+    module = built(3, objective="hinge")
+    for loss_of in (module, module.critic_loss):
+        whole = loss_of(*predictions(learner, source), target, call())
+        parts = [
+            loss_of(*predictions(learner[[place]], source[[place]]), target[[place]], call()) for place in range(3)
+        ]
+        assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-12)
+
+
 def test_the_image_is_seen_where_asked():
     learner, source, target, images = example()
     for sees_image in (False, True):

@@ -41,7 +41,7 @@ VARIANTS = {
 }
 """Options under which the contracts are tried beside the defaults."""
 
-EXEMPT: dict[str, set[str]] = {"holistic": {"repeated resolution"}}
+EXEMPT: dict[str, set[str]] = {"holistic": {"repeated resolution", "micro-batches"}}
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
 BUNDLED = [entry for entry in load_plugins().registry.of_kind("loss") if entry.distribution == "kdseg"]
