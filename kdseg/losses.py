@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,9 @@ class LossModule(nn.Module):
     """
 
     critic: nn.Module | None
+    averages: ClassVar[bool] = True
+    """Whether its floating-point buffers are averaged over processes after a step, as running statistics are. False
+    where all processes fill them alike."""
 
     def __init__(self) -> None:
         super().__init__()

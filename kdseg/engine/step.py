@@ -241,7 +241,7 @@ class Stepper:
         for term in terms:
             if term.name in self.critics:
                 self.critics[term.name].step(self.processes)
-        modules = [learner.participant.module, *(term.module for term in terms)]
+        modules = [learner.participant.module, *(term.module for term in terms if term.module.averages)]
         self.processes.average_(
             buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()
         )

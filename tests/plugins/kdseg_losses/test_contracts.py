@@ -20,6 +20,7 @@ LOSSES = {
     *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax", "confidence_penalty"),
     *("pixel_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
     *("fitnet", "attention_transfer", "cwd", "mgd", "pkd", "ifvd"),
+    *("pairwise_similarity", "cirkd", "holistic"),
 }
 """All that are bundled."""
 
@@ -66,12 +67,16 @@ VARIANTS = {
     "mgd": [{"between": ("all",)}, {"mask_ratio": 0.0}],
     "pkd": [{"between": ("all",)}],
     "ifvd": [{"between": ("all",)}],
+    "pairwise_similarity": [{"between": ("encoder.1",), "nodes": (3, 4)}, {"between": ("all",)}],
+    "cirkd": [{"between": ("encoder.1",), "batch": 0.5, "temperature": 0.5}],
+    "holistic": [{"objective": "hinge", "width": 4}],
 }
 """Options under which the contracts are tried beside the defaults."""
 
 EXEMPT: dict[str, set[str]] = {
     "wsl": {"finite differences"},
     "mgd": {"identical predictions", "repeated batch", "repeated resolution", "micro-batches"},
+    "holistic": {"repeated resolution", "micro-batches"},
 }
 """Every exemption that a bundled loss declares: adding one is a decision, taken here too."""
 
