@@ -22,10 +22,12 @@ CAMVID = [name for name in RECIPES if name.startswith("camvid")]
 DOWNLOADED = [name for name in RECIPES if name.startswith(("cityscapes", "bdd100k"))]
 """Of which tests/plugins/kdseg_road/test_recipes.py sees that they run."""
 SYNTHETIC = [name for name in RECIPES if name not in (*CAMVID, *DOWNLOADED)]
+OFFLINE = [name for name in SYNTHETIC if name.startswith("offline")]
+"""Of a frozen teacher, that of teacher.toml."""
 needs_camvid = pytest.mark.skipif(
     "KDSEG_CAMVID" not in os.environ, reason="KDSEG_CAMVID does not say where the images of CamVid are"
 )
-CITATION = re.compile(r"# Source: (a baseline\.|.+ \(\d{4}\.\d{5}\).*)")
+CITATION = re.compile(r"# Source: (a baseline\.|.+ \(\d{4}\.\d{4,5}\).*)")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,12 @@ def test_there_are_those_that_the_documentation_names():
         "cityscapes_teacher",
         "camvid_online",
         "camvid_student",
+        "offline_feature_bottleneck",
+        "offline_feature_decoder",
+        "offline_feature_encoder",
         "offline_logit",
+        "offline_logit_cwd",
+        "offline_relation",
         "online_alternating",
         "student_alone",
         "teacher",
@@ -89,7 +96,7 @@ def student_of(name, steps_per_epoch):
     ("baseline", "name", "steps_per_epoch"),
     [
         ("student_alone", "online_alternating", 250),
-        ("student_alone", "offline_logit", 250),
+        *(("student_alone", name, 250) for name in OFFLINE),
         ("camvid_student", "camvid_online", 45),
     ],
 )
@@ -97,8 +104,9 @@ def test_a_student_is_held_against_one_of_as_many_steps_and_all_else_equal(basel
     assert student_of(baseline, steps_per_epoch) == student_of(name, steps_per_epoch)
 
 
-def test_the_offline_teacher_is_the_network_of_its_recipe():
-    teacher, offline = recipe_of("teacher"), recipe_of("offline_logit")
+@pytest.mark.parametrize("name", OFFLINE)
+def test_the_offline_teacher_is_the_network_of_its_recipe(name):
+    teacher, offline = recipe_of("teacher"), recipe_of(name)
     assert offline.models["teacher"].backbone == teacher.models["teacher"].backbone
     assert offline.models["teacher"].weights.recipe == FOLDER / "teacher.toml"
     assert offline.data == teacher.data
@@ -153,7 +161,7 @@ def assert_ready(summary, classes):
             assert len(model.classes) == classes
 
 
-@pytest.mark.parametrize("name", [name for name in SYNTHETIC if name != "offline_logit"])
+@pytest.mark.parametrize("name", [name for name in SYNTHETIC if name not in OFFLINE])
 def test_it_runs_to_its_end_on_drawn_images(kdseg, name):
     status, out, err = kdseg("run", str(FOLDER / f"{name}.toml"), "--json", *shrunk(name, 4))
     assert status == 0, err
@@ -185,28 +193,35 @@ def test_it_runs_to_its_end_on_real_images(kdseg, working_folder, monkeypatch, n
     assert_ready(summary, 11)
 
 
-def test_a_frozen_teacher_is_trained_first_and_only_once(kdseg, working_folder):
-    """Both recipes are shrunk in copies: what `--set` says reaches the student's recipe alone."""
-    for name in ("offline_logit", "teacher"):
-        text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
-        for pattern, replacement in (
-            (r"^steps = \d+$", "steps = 3\nworkers = 0"),
-            (r"^batch_size = 8$", "batch_size = 2"),
-            (r'"unet70m"$', '{ use = "unet70m", base = 4 }'),
-            (r'"synthroad", ', '"synthroad", images = 8, '),
-        ):
-            text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-            assert count == 1, pattern
-        (working_folder / f"{name}.toml").write_text(text, encoding="utf-8")
-    status, out, err = kdseg("run", "offline_logit.toml", "--json")
+def shrink(name, folder):
+    """Write a copy of a recipe that takes seconds: what `--set` says would not reach the recipe of its teacher."""
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    for pattern, replacement in (
+        (r"^steps = \d+$", "steps = 3\nworkers = 0"),
+        (r"^batch_size = 8$", "batch_size = 2"),
+        (r'"unet70m"$', '{ use = "unet70m", base = 4 }'),
+        (r'"synthroad", ', '"synthroad", images = 8, '),
+    ):
+        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        assert count == 1, pattern
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_a_frozen_teacher_is_trained_first_and_only_once(kdseg, working_folder, name):
+    for shrunk_copy in ("offline_logit", "teacher"):
+        shrink(shrunk_copy, working_folder)
+    if name != "offline_logit":
+        shutil.copy(FOLDER / f"{name}.toml", working_folder)
+    status, out, err = kdseg("run", f"{name}.toml", "--json")
     assert status == 0, err
     summary = json.loads(out)
     (teacher,) = (working_folder / "runs/teacher").glob("[0-9]*")
     trained = json.loads((teacher / "summary.json").read_text())["participants"]["teacher"]
-    frozen, student = (summary["participants"][name] for name in ("teacher", "student"))
+    frozen, student = (summary["participants"][label] for label in ("teacher", "student"))
     assert (trained["steps"], frozen["steps"], student["steps"]) == (3, 0, 3)
     assert frozen["miou"] == trained["best"]["value"]  # the teacher's best weights, on the same images
     assert_ready(summary, 19)
-    assert kdseg("run", "offline_logit.toml").status == 0
+    assert kdseg("run", f"{name}.toml").status == 0
     assert list((working_folder / "runs/teacher").glob("[0-9]*")) == [teacher]
-    assert len(list((working_folder / "runs/offline_logit").glob("[0-9]*"))) == 2
+    assert len(list((working_folder / "runs" / name).glob("[0-9]*"))) == 2
