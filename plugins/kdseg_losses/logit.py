@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 
 from kdseg.losses import PixelLoss
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-    from kdseg.losses import LossCall
+    from kdseg.losses import FusedLoss, LossCall, LossModule
+
+_CPU = torch.device("cpu")
 
 
 class PixelKLLoss(PixelLoss):
@@ -31,3 +36,9 @@ class PixelKLLoss(PixelLoss):
         wanted = F.log_softmax(source / self.temperature, dim=1)
         found = F.log_softmax(learner / self.temperature, dim=1)
         return self.temperature**2 * F.kl_div(found, wanted, log_target=True, reduction="none").sum(dim=1)
+
+    def fuse(self, others: Sequence[LossModule], *, compiled: bool, device: torch.device = _CPU) -> FusedLoss | None:
+        """Offer one pass over the logits for this loss, with a cross_entropy if the others hold one."""
+        from kdseg_losses.fused import fuse_pixels
+
+        return fuse_pixels(self, others, device=device, compiled=compiled)
