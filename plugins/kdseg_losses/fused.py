@@ -68,7 +68,7 @@ class FusedPixels:
         """
         assert source is not None  # a distillation loss has one
         logits = learner.logits
-        _refuse_misfits(logits, source.logits, target)
+        refuse_misfits(logits, source.logits, target)
         pixels = Pixels(
             temperature=self._temperature,
             with_labels=self._labels is not None,
@@ -135,7 +135,8 @@ class _HandOver(torch.autograd.Function):
         return gradient.to(ctx.dtype), None, None
 
 
-def _refuse_misfits(learner: Tensor, source: Tensor, target: Tensor) -> None:
+def refuse_misfits(learner: Tensor, source: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless the shapes of both logits and the target fit together."""
     pixels = (len(learner), *learner.shape[2:])
     if learner.shape != source.shape or target.shape != pixels:
         raise ValueError(

@@ -50,7 +50,7 @@ class Sums(NamedTuple):
     entropy: Tensor
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Some pixels of one image: C×P in contiguous memory, P×C in channels_last, and P labels."""
 
     learner: Tensor
@@ -74,32 +74,40 @@ def in_blocks(pixels: Pixels, learner: Tensor, source: Tensor, target: Tensor, s
         The gradient at the learner's logits, in their layout and type, but float32 for float16, in which it would
         underflow; and the sums.
     """
-    dtype = learner.dtype if learner.dtype == torch.float64 else torch.float32
-    gradient = torch.empty_like(learner, dtype=dtype if learner.dtype == torch.float16 else None)
-    classes = 1 if _channels_last(learner) else 0  # the dimension of the classes in a block
-    scratch = learner.new_empty(4, learner.shape[1] * min(target[0].numel(), _PIXELS_IN_A_BLOCK), dtype=dtype)
+    gradient, scratch, classes = buffers(learner, 4)
     sums = torch.zeros(2, dtype=torch.float64)
-    for block in _blocks(learner, source, gradient, target, classes):
-        space = [values[: block.learner.numel()].view(block.learner.shape) for values in scratch]
+    for block in blocks_of(learner, source, gradient, target, classes):
+        space = fitting(scratch, block)
         sums += torch.stack(_pass(pixels, block, scales, classes, space))
     return gradient, Sums(*sums.unbind())
 
 
-def _channels_last(logits: Tensor) -> bool:
-    return not logits.is_contiguous()
+def buffers(learner: Tensor, number: int) -> tuple[Tensor, Tensor, int]:
+    """Give room for the gradient, for `number` maps of a block, and the dimension of the classes in a block."""
+    dtype = learner.dtype if learner.dtype == torch.float64 else torch.float32
+    gradient = torch.empty_like(learner, dtype=dtype if learner.dtype == torch.float16 else None)
+    _, classes, height, width = learner.shape
+    scratch = learner.new_empty(number, classes * min(height * width, _PIXELS_IN_A_BLOCK), dtype=dtype)
+    return gradient, scratch, 0 if learner.is_contiguous() else 1
 
 
-def _blocks(learner: Tensor, source: Tensor, gradient: Tensor, target: Tensor, classes: int) -> Iterator[_Block]:
+def fitting(scratch: Tensor, block: Block) -> list[Tensor]:
+    """Give maps of the block's shape, the same memory for each block: fresh memory would cost page faults."""
+    return [values[: block.learner.numel()].view(block.learner.shape) for values in scratch]
+
+
+def blocks_of(learner: Tensor, source: Tensor, gradient: Tensor, target: Tensor, classes: int) -> Iterator[Block]:
+    """Give the blocks of all images in turn; `classes` is the dimension that holds them, 0 or 1."""
     for image in range(len(learner)):
         maps = [values[image].flatten(1) for values in (learner, source, gradient)]
         labels = target[image].flatten()
         for first in range(0, len(labels), _PIXELS_IN_A_BLOCK):
             some = slice(first, first + _PIXELS_IN_A_BLOCK)
             one, other, slope = (values[:, some].t() if classes else values[:, some] for values in maps)
-            yield _Block(one, other, slope, labels[some])
+            yield Block(one, other, slope, labels[some])
 
 
-def _pass(pixels: Pixels, block: _Block, scales: Scales, classes: int, space: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _pass(pixels: Pixels, block: Block, scales: Scales, classes: int, space: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Fill the gradient of a block and give its two sums; each line is a pass over the block at most.
 
     Ignored pixels are blanked at the end: nothing of them reaches another pixel.
