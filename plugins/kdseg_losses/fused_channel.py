@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kdseg.data.samples import IGNORE_INDEX
 from kdseg_losses.fused import hand_over, refuse_misfits
-from kdseg_losses.fused_blocks import blocks_of, buffers, fitting
+from kdseg_losses.fused_blocks import blank_, blocks_of, buffers, fitting, hidden_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,62 +69,57 @@ def channels_in_blocks(
     for image in range(len(learner)):
         one = slice(image, image + 1)
         blocks = list(blocks_of(learner[one], source[one], gradient[one], target[one], classes))
-        veils = [_veil(block, classes) for block in blocks]
-        if all(veil is not None and veil.all() for veil in veils):
+        hidden = [hidden_in(block) for block in blocks]
+        if sum(map(len, hidden)) == target[one].numel():
             gradient[one] = 0
         else:
-            total += _image(temperature, scale, list(zip(blocks, veils, strict=True)), classes, scratch)
+            total += _image(temperature, scale, list(zip(blocks, hidden, strict=True)), classes, scratch)
     return gradient, total
 
 
-def _image(
-    t: float, scale: float, blocks: Sequence[tuple[Block, Tensor | None]], classes: int, scratch: Tensor
-) -> Tensor:
+def _image(t: float, scale: float, blocks: Sequence[tuple[Block, Tensor]], classes: int, scratch: Tensor) -> Tensor:
     """Fill an image's gradient and give its value.
 
     Between the passes the gradient's place holds e^(z / T), unless its type is too coarse.
     """
     dtype, along = scratch.dtype, 1 - classes
     keeps = blocks[0][0].gradient.dtype == dtype
-    most = _greatest([(block.learner, veil) for block, veil in blocks], along).to(dtype)
-    other_most = _greatest([(block.source, veil) for block, veil in blocks], along).to(dtype)
+    most = _greatest([(block.learner, hidden) for block, hidden in blocks], along, scratch)
+    other_most = _greatest([(block.source, hidden) for block, hidden in blocks], along, scratch)
     parts = []
-    for block, veil in blocks:
+    for block, hidden in blocks:
         shifted, other, product = fitting(scratch, block)
         torch.sub(block.learner.to(dtype), most, out=shifted)
         torch.sub(block.source.to(dtype), other_most, out=other)
         torch.sub(other, shifted, out=product)
         powers = torch.mul(shifted, 1 / t, out=block.gradient if keeps else shifted).exp_()
         product.mul_(other.mul_(1 / t).exp_())
-        parts.append([_sum(_blanked(values, veil), along) for values in (powers, other, product)])
+        parts.append([_sum(blank_(values, hidden, along), along) for values in (powers, other, product)])
     total, other_total, cross = (torch.stack(column).sum(0) for column in zip(*parts, strict=True))
     channels = total.numel()
     times, other_times = ((scale * t / channels / values).to(dtype) for values in (total, other_total))
-    for block, veil in blocks:
+    for block, hidden in blocks:
         shifted, other, _ = fitting(scratch, block)
         torch.sub(block.source.to(dtype), other_most, out=other).mul_(1 / t).exp_().mul_(other_times)
         powers = block.gradient
         if not keeps:
             powers = torch.sub(block.learner.to(dtype), most, out=shifted).mul_(1 / t).exp_()
-        _blanked(powers.mul_(times).sub_(other), veil)
+        blank_(powers.mul_(times).sub_(other), hidden, along)
         if not keeps:
             block.gradient.copy_(powers)
     divergence: Tensor = cross / other_total / t + (total / other_total).log()
     return t**2 / channels * divergence.sum()
 
 
-def _veil(block: Block, classes: int) -> Tensor | None:
-    """Give where a block's pixels are ignored, to be broadcast over its classes; None where none is."""
-    ignored = block.target == IGNORE_INDEX
-    return ignored.unsqueeze(classes) if ignored.any() else None
-
-
-def _greatest(parts: Sequence[tuple[Tensor, Tensor | None]], along: int) -> Tensor:
+def _greatest(parts: Sequence[tuple[Tensor, Tensor]], along: int, scratch: Tensor) -> Tensor:
     """Give each channel's greatest logit over an image's valid pixels."""
-    found = [
-        (logits if veil is None else logits.masked_fill(veil, -math.inf)).amax(along, keepdim=True)
-        for logits, veil in parts
-    ]
+    found = []
+    for logits, hidden in parts:
+        values = scratch[0, : logits.numel()].view(logits.shape).copy_(logits).index_fill_(along, hidden, -math.inf)
+        while along == 0 and len(values) > _PIXELS_IN_A_GROUP:  # by halves: torch is slow along a first dimension
+            half = (len(values) + 1) // 2
+            values = torch.maximum(values[:half], values[-half:])
+        found.append(values.amax(along, keepdim=True))
     return torch.stack(found).amax(0)
 
 
@@ -140,7 +134,3 @@ def _sum(values: Tensor, along: int) -> Tensor:
         groups = values[:whole].view(-1, _PIXELS_IN_A_GROUP, values.shape[1]).sum(1)
         values = torch.cat([groups, values[whole:].sum(0, keepdim=True)])
     return values.sum(along, keepdim=True, dtype=torch.float64)
-
-
-def _blanked(values: Tensor, veil: Tensor | None) -> Tensor:
-    return values if veil is None else values.masked_fill_(veil, 0)
