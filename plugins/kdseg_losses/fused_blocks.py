@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
 from kdseg.data.samples import IGNORE_INDEX
+from kdseg.losses import full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _PIXELS_IN_A_BLOCK = 8192
-"""Few enough for a block of 19 classes to stay in the processor's cache, and for torch to sum a map of one value a
-pixel in one thread: sums don't depend on the number of threads."""
+"""Few enough for a block of 19 classes to stay in the processor's cache; fewer would cost more calls."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -74,26 +80,51 @@ def in_blocks(pixels: Pixels, learner: Tensor, source: Tensor, target: Tensor, s
         The gradient at the learner's logits, in their layout and type, but float32 for float16, in which it would
         underflow; and the sums.
     """
-    gradient, scratch, classes = buffers(learner, 4)
-    sums = torch.zeros(2, dtype=torch.float64)
-    for block in blocks_of(learner, source, gradient, target, classes):
-        space = fitting(scratch, block)
-        sums += torch.stack(_pass(pixels, block, scales, classes, space))
+    gradient, classes = gradient_like(learner)
+    scratch = Scratch(gradient, 4)
+
+    def work(block: Block) -> Tensor:
+        return torch.stack(_pass(pixels, block, scales, classes, scratch.fitting(block)))
+
+    with a_block_a_thread() as each:
+        sums = torch.stack(each(work, list(blocks_of(learner, source, gradient, target, classes)))).sum(0)
     return gradient, Sums(*sums.unbind())
 
 
-def buffers(learner: Tensor, number: int) -> tuple[Tensor, Tensor, int]:
-    """Give room for the gradient, for `number` maps of a block, and the dimension of the classes in a block."""
-    dtype = learner.dtype if learner.dtype == torch.float64 else torch.float32
-    gradient = torch.empty_like(learner, dtype=dtype if learner.dtype == torch.float16 else None)
-    _, classes, height, width = learner.shape
-    scratch = learner.new_empty(number, classes * min(height * width, _PIXELS_IN_A_BLOCK), dtype=dtype)
-    return gradient, scratch, 0 if learner.is_contiguous() else 1
+def gradient_like(learner: Tensor) -> tuple[Tensor, int]:
+    """Give room for the gradient, in float32 for float16, and the dimension of the classes in a block."""
+    dtype = torch.float32 if learner.dtype == torch.float16 else learner.dtype
+    return torch.empty_like(learner, dtype=dtype), 0 if learner.is_contiguous() else 1
 
 
-def fitting(scratch: Tensor, block: Block) -> list[Tensor]:
-    """Give maps of the block's shape, the same memory for each block: fresh memory would cost page faults."""
-    return [values[: block.learner.numel()].view(block.learner.shape) for values in scratch]
+class Scratch(threading.local):
+    """Maps of a block, the same memory for each block of a thread: fresh memory would cost page faults."""
+
+    def __init__(self, gradient: Tensor, number: int) -> None:
+        super().__init__()
+        _, classes, height, width = gradient.shape
+        dtype = full_precision(gradient[:0]).dtype
+        self._maps = gradient.new_empty(number, classes * min(height * width, _PIXELS_IN_A_BLOCK), dtype=dtype)
+
+    def fitting(self, block: Block) -> list[Tensor]:
+        """Give maps of the block's shape."""
+        return [values[: block.learner.numel()].view(block.learner.shape) for values in self._maps]
+
+
+@contextmanager
+def a_block_a_thread() -> Iterator[Callable[[Callable[[T], R], Sequence[T]], list[R]]]:
+    """Give a `map` whose calls run at once, each in one thread of as many as torch uses.
+
+    Were torch to split each operation on a block over threads, they would meet thousands of times: beside a loader's
+    busy workers that took 15 seconds for what takes a fifth of one. No sum depends on the number of threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # new threads take it over
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda work, items: list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def hidden_in(block: Block) -> Tensor:

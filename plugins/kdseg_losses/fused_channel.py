@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from attrs import frozen
+from torch import Tensor
 
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg_losses.fused import hand_over, refuse_misfits
-from kdseg_losses.fused_blocks import blank_, blocks_of, buffers, fitting, hidden_in
+from kdseg_losses.fused_blocks import Block, Scratch, a_block_a_thread, blank_, blocks_of, gradient_like, hidden_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
     from kdseg.losses import LossCall, LossModule, Prediction
-    from kdseg_losses.fused_blocks import Block
 
-_PIXELS_IN_A_GROUP = 128
+_FEW = 64
 
 
 class FusedChannelWise:
@@ -64,73 +63,78 @@ def channels_in_blocks(
     temperature: float, learner: Tensor, source: Tensor, target: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Compute the sum over the images and the gradient of `scale` times it; arguments as `in_blocks` takes them."""
-    gradient, scratch, classes = buffers(learner, 3)
+    gradient, classes = gradient_like(learner)
+    scratch = Scratch(gradient, 3)
     total = torch.zeros((), dtype=torch.float64)
-    for image in range(len(learner)):
-        one = slice(image, image + 1)
-        blocks = list(blocks_of(learner[one], source[one], gradient[one], target[one], classes))
-        hidden = [hidden_in(block) for block in blocks]
-        if sum(map(len, hidden)) == target[one].numel():
-            gradient[one] = 0
-        else:
-            total += _image(temperature, scale, list(zip(blocks, hidden, strict=True)), classes, scratch)
+    with a_block_a_thread() as each:
+        for image in range(len(learner)):
+            one = slice(image, image + 1)
+            if (target[one] == IGNORE_INDEX).all():
+                gradient[one] = 0
+                continue
+            blocks = list(blocks_of(learner[one], source[one], gradient[one], target[one], classes))
+            total += _Image(temperature, classes, blocks, scratch, each).fill(scale)
     return gradient, total
 
 
-def _image(t: float, scale: float, blocks: Sequence[tuple[Block, Tensor]], classes: int, scratch: Tensor) -> Tensor:
-    """Fill an image's gradient and give its value.
+@frozen(eq=False)
+class _Image:
+    """One image on its way through the three passes."""
 
-    Between the passes the gradient's place holds e^(z / T), unless its type is too coarse.
-    """
-    dtype, along = scratch.dtype, 1 - classes
-    keeps = blocks[0][0].gradient.dtype == dtype
-    most = _greatest([(block.learner, hidden) for block, hidden in blocks], along, scratch)
-    other_most = _greatest([(block.source, hidden) for block, hidden in blocks], along, scratch)
-    parts = []
-    for block, hidden in blocks:
-        shifted, other, product = fitting(scratch, block)
-        torch.sub(block.learner.to(dtype), most, out=shifted)
-        torch.sub(block.source.to(dtype), other_most, out=other)
+    temperature: float
+    classes: int
+    blocks: Sequence[Block]
+    scratch: Scratch
+    each: Callable[[Callable[[Block], Tensor], Sequence[Block]], list[Tensor]]
+
+    def fill(self, scale: float) -> Tensor:
+        """Fill the gradient and give the value."""
+        most = torch.stack(self.each(self._greatest, self.blocks)).amax(0)
+        total, other_total, cross = torch.stack(self.each(lambda block: self._sums(block, most), self.blocks)).sum(0)
+        t, channels = self.temperature, total.numel()
+        times = (scale * t / channels / torch.stack([total, other_total])).to(most.dtype)
+        self.each(lambda block: self._slope(block, most, times), self.blocks)
+        divergence = cross / other_total / t + (total / other_total).log()
+        return torch.as_tensor(t**2 / channels * divergence.sum())
+
+    def _greatest(self, block: Block) -> Tensor:
+        """Give each channel's greatest logit among the block's valid pixels, of learner and source."""
+        values, hidden, found = self.scratch.fitting(block)[0], hidden_in(block), []
+        for logits in (block.learner, block.source):
+            rest = values.copy_(logits).index_fill_(1 - self.classes, hidden, -math.inf)
+            while self.classes == 1 and len(rest) > _FEW:  # by halves: torch is slow along a first dimension
+                half = (len(rest) + 1) // 2
+                rest = torch.maximum(rest[:half], rest[-half:])
+            found.append(rest.amax(1 - self.classes, keepdim=True))
+        return torch.stack(found)
+
+    def _sums(self, block: Block, most: Tensor) -> Tensor:
+        """Give each channel's sums of e^(z / T), of e^(v / T), and of the latter times v - z, less their maxima.
+
+        The first is kept in the gradient's place, unless that is too coarse.
+        """
+        _, other, product = self.scratch.fitting(block)
+        shifted = self._shifted(block, most[0])
+        torch.sub(block.source.to(other.dtype), most[1], out=other)
         torch.sub(other, shifted, out=product)
-        powers = torch.mul(shifted, 1 / t, out=block.gradient if keeps else shifted).exp_()
-        product.mul_(other.mul_(1 / t).exp_())
-        parts.append([_sum(blank_(values, hidden, along), along) for values in (powers, other, product)])
-    total, other_total, cross = (torch.stack(column).sum(0) for column in zip(*parts, strict=True))
-    channels = total.numel()
-    times, other_times = ((scale * t / channels / values).to(dtype) for values in (total, other_total))
-    for block, hidden in blocks:
-        shifted, other, _ = fitting(scratch, block)
-        torch.sub(block.source.to(dtype), other_most, out=other).mul_(1 / t).exp_().mul_(other_times)
+        powers = (shifted, other.mul_(1 / self.temperature).exp_(), product)
+        shifted.mul_(1 / self.temperature).exp_()
+        product.mul_(other)
+        hidden, along = hidden_in(block), 1 - self.classes
+        return torch.stack([blank_(one, hidden, along).sum(along, keepdim=True, dtype=torch.float64) for one in powers])
+
+    def _slope(self, block: Block, most: Tensor, times: Tensor) -> Tensor:
+        """Turn what the gradient's place holds into the gradient."""
+        _, other, _ = self.scratch.fitting(block)
+        torch.sub(block.source.to(other.dtype), most[1], out=other).mul_(1 / self.temperature).exp_().mul_(times[1])
         powers = block.gradient
-        if not keeps:
-            powers = torch.sub(block.learner.to(dtype), most, out=shifted).mul_(1 / t).exp_()
-        blank_(powers.mul_(times).sub_(other), hidden, along)
-        if not keeps:
-            block.gradient.copy_(powers)
-    divergence: Tensor = cross / other_total / t + (total / other_total).log()
-    return t**2 / channels * divergence.sum()
+        if powers.dtype != other.dtype:
+            powers = self._shifted(block, most[0]).mul_(1 / self.temperature).exp_()
+        slope = blank_(powers.mul_(times[0]).sub_(other), hidden_in(block), 1 - self.classes)
+        return slope if slope is block.gradient else block.gradient.copy_(slope)
 
-
-def _greatest(parts: Sequence[tuple[Tensor, Tensor]], along: int, scratch: Tensor) -> Tensor:
-    """Give each channel's greatest logit over an image's valid pixels."""
-    found = []
-    for logits, hidden in parts:
-        values = scratch[0, : logits.numel()].view(logits.shape).copy_(logits).index_fill_(along, hidden, -math.inf)
-        while along == 0 and len(values) > _PIXELS_IN_A_GROUP:  # by halves: torch is slow along a first dimension
-            half = (len(values) + 1) // 2
-            values = torch.maximum(values[:half], values[-half:])
-        found.append(values.amax(along, keepdim=True))
-    return torch.stack(found).amax(0)
-
-
-def _sum(values: Tensor, along: int) -> Tensor:
-    """Add up a block's pixels, to float64.
-
-    Where a pixel's channels lie together, group by group: torch then gives whole groups to its threads, and no sum
-    depends on their number.
-    """
-    if along == 0:
-        whole = len(values) // _PIXELS_IN_A_GROUP * _PIXELS_IN_A_GROUP
-        groups = values[:whole].view(-1, _PIXELS_IN_A_GROUP, values.shape[1]).sum(1)
-        values = torch.cat([groups, values[whole:].sum(0, keepdim=True)])
-    return values.sum(along, keepdim=True, dtype=torch.float64)
+    def _shifted(self, block: Block, most: Tensor) -> Tensor:
+        """Give the learner's logits less their maxima, in the gradient's place where its type allows."""
+        shifted, *_ = self.scratch.fitting(block)
+        place = block.gradient if block.gradient.dtype == shifted.dtype else shifted
+        return torch.sub(block.learner.to(shifted.dtype), most, out=place)
