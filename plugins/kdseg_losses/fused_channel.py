@@ -99,12 +99,14 @@ class _Image:
 
     def _greatest(self, block: Block) -> Tensor:
         """Give each channel's greatest logit among the block's valid pixels, of learner and source."""
-        values, hidden, found = self.scratch.fitting(block)[0], hidden_in(block), []
+        values, *room = self.scratch.fitting(block)
+        hidden, found = hidden_in(block), []
         for logits in (block.learner, block.source):
             rest = values.copy_(logits).index_fill_(1 - self.classes, hidden, -math.inf)
             while self.classes == 1 and len(rest) > _FEW:  # by halves: torch is slow along a first dimension
                 half = (len(rest) + 1) // 2
-                rest = torch.maximum(rest[:half], rest[-half:])
+                room.reverse()
+                rest = torch.maximum(rest[:half], rest[-half:], out=room[0][:half])
             found.append(rest.amax(1 - self.classes, keepdim=True))
         return torch.stack(found)
 
@@ -121,7 +123,7 @@ class _Image:
         shifted.mul_(1 / self.temperature).exp_()
         product.mul_(other)
         hidden, along = hidden_in(block), 1 - self.classes
-        return torch.stack([blank_(one, hidden, along).sum(along, keepdim=True, dtype=torch.float64) for one in powers])
+        return torch.stack([blank_(one, hidden, along).sum(along, keepdim=True) for one in powers]).double()
 
     def _slope(self, block: Block, most: Tensor, times: Tensor) -> Tensor:
         """Turn what the gradient's place holds into the gradient."""
