@@ -161,7 +161,8 @@ static inline __attribute__((always_inline)) int group(const Job *job, int64_t i
             zc[b] = ze;
             vc[b] = ve;
             if (with_labels) {
-                float ue = power == 1 ? ze : power == 2 ? ze * ze : power == 4 ? (ze * ze) * (ze * ze) : exponential(zx);
+                float square = ze * ze;
+                float ue = power == 1 ? ze : power == 2 ? square : power == 4 ? square * square : exponential(zx);
                 u_sum[b] += ue;
                 if (power == 0) uc[b] = ue;
             }
@@ -183,11 +184,12 @@ static inline __attribute__((always_inline)) int group(const Job *job, int64_t i
     }
     for (int64_t c = 0; c < classes; c++) {
         float *zc = z + c * LANES, *vc = v + c * LANES, *uc = u + c * LANES;
-        const float flat = with_labels && soft > 0 ? job->entropy_scale * soft * (job->weights ? job->weights[c] : 1.0f) : 0;
+        const float flat = with_labels ? job->entropy_scale * soft * (job->weights ? job->weights[c] : 1.0f) : 0;
         EACH_LANE {
             float ze = zc[b], slope = ze * z_times[b] - vc[b] * v_times[b];
             if (with_labels) {
-                float ue = power == 1 ? ze : power == 2 ? ze * ze : power == 4 ? (ze * ze) * (ze * ze) : uc[b];
+                float square = ze * ze;
+                float ue = power == 1 ? ze : power == 2 ? square : power == 4 ? square * square : uc[b];
                 slope += ue * u_times[b] - flat;
             }
             zc[b] = valid[b] ? slope : 0;

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.losses import LossCall, Prediction
-from kdseg_losses import fused
 from kdseg_losses.logit import PixelKLLoss
-from kdseg_losses.supervised import CrossEntropyLoss, FocalLoss
+from kdseg_losses.supervised import CrossEntropyLoss
 
 CALL = LossCall(progress=0.0, images=torch.zeros(0), generator=torch.Generator())
 LAST = torch.channels_last
@@ -236,46 +235,6 @@ def test_logits_of_another_layout_and_source_of_another_type(compiled, layout):
 
 @both_ways
 @both_layouts
-def test_the_gradient_is_handed_over_without_a_copy(compiled, layout, monkeypatch):
-    places = []
-    name = "in_one_pass" if compiled else "in_blocks"
-    compute = getattr(fused, name)
-
-    def noted(*given):
-        gradient, sums = compute(*given)
-        places.append(gradient.data_ptr())
-        return gradient, sums
-
-    monkeypatch.setattr(fused, name, noted)
-    case = made(layout=layout)
-    _, gradient = case.both(compiled=compiled)
-    assert [gradient.data_ptr()] == places
-
-
-@both_ways
-def test_a_second_backward_pass_is_refused(compiled):
-    case = made()
-    case.learner.requires_grad_()
-    objective, _ = case.fused(compiled=compiled)
-    objective.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="second backward pass through fused losses"):
-        objective.backward()
-
-
-@both_ways
-def test_the_objective_may_be_part_of_a_sum(compiled):
-    case = made()
-    _, slope = case.plain()
-    case.learner.requires_grad_()
-    objective, values = case.fused(compiled=compiled)
-    assert not values.requires_grad
-    assert objective.item() == pytest.approx((values.double() @ torch.tensor(case.scales).double()).item(), rel=1e-6)
-    (3 * objective + case.learner.sum()).backward()
-    assert (case.learner.grad - (3 * slope + 1)).norm() <= 1e-6 * slope.norm() + 1e-5
-
-
-@both_ways
-@both_layouts
 @pytest.mark.parametrize("classes", [19, 150])
 def test_the_number_of_threads_changes_no_bit(compiled, layout, classes):
     threads = torch.get_num_threads()
@@ -289,34 +248,3 @@ def test_the_number_of_threads_changes_no_bit(compiled, layout, classes):
         torch.set_num_threads(threads)
     assert all(torch.equal(values, found[0][0]) for values, _ in found)
     assert all(torch.equal(gradient, found[0][1]) for _, gradient in found)
-
-
-def test_what_it_takes():
-    divergence, entropy = PixelKLLoss(1.0), CrossEntropyLoss(None, 0.0)
-    others = [FocalLoss(None, 2.0), entropy, CrossEntropyLoss(None, 0.1), PixelKLLoss(2.0)]
-    assert list(divergence.fuse(others, compiled=False).modules) == [divergence, entropy]
-    assert list(divergence.fuse([], compiled=False).modules) == [divergence]
-    assert divergence.fuse(others, compiled=False, device=torch.device("meta")) is None
-    divergence.direction = "reverse"
-    assert divergence.fuse(others, compiled=False) is None
-
-
-@both_ways
-def test_shapes_that_do_not_fit_are_refused(compiled):
-    case = made()
-    for other in (
-        evolve(case, source=case.source[:, :4]),
-        evolve(case, source=case.source[..., :8]),
-        evolve(case, target=case.target[:1]),
-    ):
-        with pytest.raises(ValueError, match=r"the learner's logits are \(2, 5, 9, 13\)"):
-            other.fused(compiled=compiled)
-
-
-def test_a_label_that_is_no_class_is_refused():
-    case = made()
-    case.target[0, 3, 4] = 5
-    with pytest.raises(IndexError, match=r"labels 0 to 5; classes are 0 to 4, and 255 is ignored"):
-        case.fused(compiled=True)
-    with pytest.raises(RuntimeError, match="out of bounds"):
-        case.fused(compiled=False)
