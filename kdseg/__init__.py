@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdseg.cache import cache_folder
     from kdseg.components import (
         Backbone,
         BackboneContext,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from kdseg.metrics.measure import Measure
 
 _HOMES = {
+    "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
         "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
@@ -89,6 +91,7 @@ __all__ = [
     "Sample",
     "Samples",
     "Submission",
+    "cache_folder",
     "full_precision",
     "hookimpl",
     "load",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from kdseg.cache import cache_folder
 from kdseg.data.scan import Scan, empty_scan, scan
 from kdseg.engine.files import write_whole
 from kdseg.engine.progress import counted
-from kdseg.engine.stamps import Split, cache_folder, digest_of, lie_in_files, split_of, stamp
+from kdseg.engine.stamps import Split, digest_of, lie_in_files, split_of, stamp
 from kdseg.errors import KdsegError, Problem, ProblemsError
 
 if TYPE_CHECKING:

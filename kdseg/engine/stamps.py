@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,6 +13,7 @@ from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from kdseg.components import Dataset
     from kdseg.data.samples import Samples
@@ -63,10 +62,3 @@ def digest_of(split: Split, registry: Registry, *more: int) -> str:
     code = entry.version if entry.path is None else sha256(entry.path)
     facts = [*more, code, plain_component(split.dataset, registry), split.name]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def cache_folder() -> Path:
-    """Give where kdseg keeps what it can make again: $KDSEG_CACHE, or ``kdseg`` in the user's cache folder."""
-    if own := os.environ.get("KDSEG_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdseg"

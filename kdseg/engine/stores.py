@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from kdseg.cache import cache_folder
 from kdseg.data.store import StoredSamples, stored_bytes, write_store
 from kdseg.engine.files import write_whole
 from kdseg.engine.progress import counted
 from kdseg.engine.scans import scan_split
-from kdseg.engine.stamps import cache_folder, digest_of, lie_in_files, split_of, stamp
+from kdseg.engine.stamps import digest_of, lie_in_files, split_of, stamp
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:

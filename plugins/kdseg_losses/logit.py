@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from kdseg.losses import PixelLoss
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-    from kdseg.losses import LossCall
-
-
+    from kdseg.losses import FusedLoss, LossCall, LossModule
 _FLAT = 1e-7**2
 
 
@@ -90,6 +90,12 @@ class PixelKLLoss(SoftenedLoss):
         if self.direction == "reverse":
             return forward_kl(source, learner)
         return _jensen_shannon(learner, source)
+
+    def fuse(self, others: Sequence[LossModule], *, device: torch.device, compiled: bool) -> FusedLoss | None:
+        """Offer one pass over the logits for the forward direction, with a cross_entropy if the others hold one."""
+        from kdseg_losses.fused import fuse_pixels
+
+        return fuse_pixels(self, others, device=device, compiled=compiled)
 
 
 def _jensen_shannon(learner: Tensor, source: Tensor) -> Tensor:

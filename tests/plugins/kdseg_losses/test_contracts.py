@@ -12,6 +12,7 @@ from kdseg.components import ClassShares, Loss, LossContext
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.losses import LossCall, Prediction, valid_cells
 from kdseg.plugins import load_plugins
+from kdseg_losses.supervised import CrossEntropyLoss
 
 STRIDES = {"encoder.1": 2, "bottleneck": 4}
 CHANNELS = {"learner": {"encoder.1": 4, "bottleneck": 6}, "source": {"encoder.1": 8, "bottleneck": 12}}
@@ -431,3 +432,28 @@ def test_every_integer_type_of_target_serves(case, scene):
         for dtype in (torch.uint8, torch.int32, torch.int64)
     ]
     assert values[0] == values[1] == values[2]
+
+
+@over()
+@over_scenes
+@few
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
+def test_what_it_offers_to_be_fused_as_is_its_equal(case, dtype, tolerance, compiled, scene):
+    """Values and gradient of the weighted sum, alone and beside a cross-entropy."""
+    trial, target = case.of(scene), scene.labels()
+    module, labels = trial.module(dtype), CrossEntropyLoss(None, 0.0)
+    for others in ([], [labels]):
+        fused = module.fuse(others, device=torch.device("cpu"), compiled=compiled)
+        if fused is None:
+            continue
+        scales = torch.tensor([0.7, 1.3][: len(fused.modules)], dtype=torch.float64) / target.numel()
+        learner, source = trial.predictions(dtype=dtype)
+        values = torch.stack([one(learner, source, target, call(scene.images)) for one in fused.modules])
+        (scales.to(dtype) @ values).backward()
+        again, _ = trial.predictions(dtype=dtype)
+        objective, found = fused(again, source, target, call(scene.images), scales)
+        objective.backward()
+        assert torch.allclose(found, values, rtol=tolerance, atol=tolerance * target.numel())
+        assert torch.allclose(objective, scales.to(dtype) @ values, rtol=tolerance, atol=tolerance)
+        assert torch.allclose(again.logits.grad, learner.logits.grad, rtol=tolerance, atol=tolerance / target.numel())
