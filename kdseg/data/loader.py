@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
-from kdseg.data.labelled import labelled
+from kdseg.data.labelled import highest_label, labelled
 from kdseg.data.samples import IGNORE_INDEX, Sample, Samples
 from kdseg.data.slots import Shape, Slots, make_slots
 from kdseg.data.streams import numpy_generator
@@ -180,6 +181,14 @@ def _fresh(shapes: Sequence[Shape]) -> list[npt.NDArray[np.uint8]]:
     return [np.empty(shape, np.uint8) for shape in shapes]
 
 
+def _write(array: npt.NDArray[np.uint8], place: npt.NDArray[np.uint8]) -> None:
+    """Write an image or a mask into a place of its shape."""
+    if array.strides[1] < 0:  # numpy takes a flipped view pixel by pixel: 3.7 ms for 512x1024, OpenCV 0.06
+        cv2.flip(array[:, ::-1], 1, place)
+    else:
+        place[...] = array
+
+
 @frozen(eq=False)
 class _BatchMaker:
     """Makes the batch of some (epoch, index) pairs, or of the draws of `RareClasses.epoch`."""
@@ -190,22 +199,27 @@ class _BatchMaker:
     rare_classes: RareClasses | None = None
 
     def __call__(self, keys: Sequence[tuple[int, ...]], place: Place = _fresh) -> Batch:
-        first = self._sample(*keys[0])
-        height, width, channels = first.image.shape
-        images, masks = place([(len(keys), height, width, channels), (len(keys), height, width)])
-        ids, extras = [], []
-        # Each is copied before the next is read: what held it is taken again while it is in the processor's cache.
-        for number, sample in enumerate(chain([first], (self._sample(*key) for key in keys[1:]))):
-            if sample.image.shape != first.image.shape:
-                found = ", ".join(f"{one.id} is {one.image.shape[0]}x{one.image.shape[1]}" for one in (first, sample))
+        ids: list[str] = []
+        extras = []
+        for number, key in enumerate(keys):
+            sample = self._sample(*key)
+            height, width, channels = sample.image.shape
+            if number == 0:
+                images, masks = place([(len(keys), height, width, channels), (len(keys), height, width)])
+            elif sample.image.shape != images.shape[1:]:
+                first, second = (f"{one[0]}x{one[1]}" for one in (images.shape[1:], sample.image.shape))
+                found = f"{ids[0]} is {first}, {sample.id} is {second}"
                 raise KdsegError(
                     f"images of different sizes cannot share a batch: {found}; end data.augment with a crop or a "
                     "resize, or, for evaluation, set evaluate.batch_size = 1"
                 )
-            images[number] = sample.image
-            masks[number] = sample.mask  # type: ignore[assignment] # all have one
+            assert sample.mask is not None  # labelled
+            _write(sample.image, images[number])
+            _write(sample.mask, masks[number])
+            self._refuse_labels(sample.id, masks[number])
             ids.append(sample.id)
             extras.append(sample.extras)
+            del sample  # what held it is taken for the next while it is in the processor's cache
         return Batch(
             images=torch.from_numpy(images), masks=torch.from_numpy(masks), ids=tuple(ids), extras=tuple(extras)
         )
@@ -221,16 +235,14 @@ class _BatchMaker:
             sample = self.rare_classes.view(sample, self.augmentation, epoch, *drawn)
         elif self.augmentation is not None:
             sample = self.augmentation(sample, epoch, index)
-        self._refuse_labels(sample)
         return sample
 
-    def _refuse_labels(self, sample: Sample) -> None:
+    def _refuse_labels(self, name: str, mask: npt.NDArray[np.uint8]) -> None:
         """Refuse labels out of range: on a GPU a loss would end in an assertion that names nothing."""
-        assert sample.mask is not None  # labelled
-        label = int((sample.mask + np.uint8(1)).max()) - 1  # in uint8 IGNORE_INDEX + 1 is 0
+        label = highest_label(mask)
         if label >= self.num_classes:
             raise KdsegError(
-                f"{sample.id}: its mask holds the label {label}; labels go from 0 to {self.num_classes - 1}, and "
+                f"{name}: its mask holds the label {label}; labels go from 0 to {self.num_classes - 1}, and "
                 f"{IGNORE_INDEX} is ignored"
             )
 
