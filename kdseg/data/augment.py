@@ -113,7 +113,10 @@ class Augmentation:
         if problems:
             raise OptionError(problems)
         self._transforms = made
-        self._only_moves = moves == 0
+        self._draws = random.Random()  # noqa: S311 (no secret)
+        for transform in made:
+            transform.set_random_state(None, self._draws)  # of numpy's numbers moves need none
+        self._others = made[:moves]
 
     def __reduce__(self) -> tuple[type[Augmentation], tuple[Any, ...]]:
         """Pickle what it was made of."""
@@ -133,17 +136,12 @@ class Augmentation:
         Raises:
             KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
         """
-        start = stream(self._seed, "augment", epoch, index)
-        draws, generator = random.Random(start), None  # noqa: S311 (no secret)
-        if not self._only_moves:  # which need the former alone; to make the latter takes as long as to write a crop
-            generator = np.random.Generator(np.random.PCG64(start))
-        draws.random()  # albumentations.Compose draws one before the first transform, too
+        self._seek("augment", epoch, index)
+        self._draws.random()  # albumentations.Compose draws one before the first transform, too
         sample = labelled(sample)
         changed: dict[str, Any] = {"image": sample.image, "mask": sample.mask}
         try:
             for transform in self._transforms:
-                # Not a seed: the same for each of them, it would make their choices go together.
-                transform.set_random_state(generator, draws)
                 changed = transform(**changed)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
@@ -158,7 +156,7 @@ class Augmentation:
         """
         image, mask = sample.image, _probe_mask(*sample.image.shape[:2])
         for position, transform in enumerate(self._transforms):
-            transform.set_random_state(*_generators(self._seed, "check", position))
+            self._seek("check", position)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", RuntimeWarning)  # numpy's, of what is no number
@@ -171,11 +169,17 @@ class Augmentation:
             image = min((result["image"] for result in results), key=np.size)  # the hardest to crop
             mask = _probe_mask(*image.shape[:2])
 
+    def _seek(self, *key: str | int) -> None:
+        """Begin the stream that `key` names, one for all transforms.
 
-def _generators(seed: int, *key: str | int) -> tuple[np.random.Generator, random.Random]:
-    """Give the generators that albumentations draws from, at the start of the stream that `key` names."""
-    start = stream(seed, *key)
-    return np.random.Generator(np.random.PCG64(start)), random.Random(start)  # noqa: S311 (no secret)
+        Not by their `set_random_seed`: the same seed for each, it would make their choices go together.
+        """
+        start = stream(self._seed, *key)
+        self._draws.seed(start)
+        if self._others:  # the generator takes longer to make than a crop to write
+            generator = np.random.Generator(np.random.PCG64(start))
+            for transform in self._others:
+                transform.set_random_state(generator, self._draws)
 
 
 def _probe_mask(height: int, width: int) -> npt.NDArray[np.uint8]:

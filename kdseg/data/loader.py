@@ -158,20 +158,15 @@ def eval_batches(
 
 def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], workers: int) -> Iterator[Batch]:
     """Give the batches of some keys, from workers through slots of shared memory."""
-    # The loader asks for so many batches beyond the one that it just gave, which is copied before it asks for more.
+    # The loader asks for so many batches beyond the one that it is about to give.
     slots = make_slots(PREFETCHED * workers + 1) if workers else None
     if slots is None:
         yield from read_in_workers(make, keys, workers)
         return
-    numbered = ((number % len(slots), key) for number, key in enumerate(keys))
-    made = read_in_workers(_IntoSlot(make, slots), numbered, workers)
+    made = read_in_workers(_IntoSlot(make, slots), ((slots.take(), key) for key in keys), workers)
     try:
-        for slot, batch, shapes in made:
-            if shapes is None:
-                yield batch
-            else:
-                images, masks = slots.empty(slot, shapes)
-                yield evolve(batch, images=images, masks=masks)
+        for slot, filled in made:
+            yield _lent(slots, slot, filled)  # and held no longer than the loop holds it
     finally:
         made.close()
 
@@ -248,13 +243,23 @@ class _BatchMaker:
 
 
 @frozen(eq=False)
+class _Filled:
+    """A batch whose images and masks lie in a slot. No tuple: torch makes lists of those where there is a GPU."""
+
+    shapes: tuple[Shape, ...]
+    """Of the images and the masks."""
+    ids: tuple[str, ...]
+    extras: tuple[Mapping[str, Any], ...]
+
+
+@frozen(eq=False)
 class _IntoSlot:
-    """Makes a batch whose tensors lie in a slot; their shapes, or None where the batch holds them itself."""
+    """Makes batches in slots; those too large for one are given whole."""
 
     make: _BatchMaker
     slots: Slots
 
-    def __call__(self, key: tuple[int, Sequence[tuple[int, ...]]]) -> tuple[int, Batch, tuple[Shape, ...] | None]:
+    def __call__(self, key: tuple[int, Sequence[tuple[int, ...]]]) -> tuple[int, _Filled | Batch]:
         slot, pairs = key
         taken: list[Shape] = []
 
@@ -264,10 +269,16 @@ class _IntoSlot:
             return places or _fresh(shapes)
 
         batch = self.make(pairs, place)
-        if not taken:
-            return slot, batch, None
-        nothing = torch.empty(0, dtype=torch.uint8)
-        return slot, evolve(batch, images=nothing, masks=nothing), tuple(taken)
+        return slot, _Filled(tuple(taken), batch.ids, batch.extras) if taken else batch
+
+
+def _lent(slots: Slots, slot: int, filled: _Filled | Batch) -> Batch:
+    """Give the batch that a worker made."""
+    if isinstance(filled, Batch):
+        slots.give_back(slot)
+        return filled
+    images, masks = slots.tensors(slot, filled.shapes)
+    return Batch(images=images, masks=masks, ids=filled.ids, extras=filled.extras)
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

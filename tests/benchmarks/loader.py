@@ -109,8 +109,11 @@ def decoded(files: Files, batches: int, workers: int) -> Iterator[int]:
 
 
 def decode(pairs: Sequence[tuple[Path, Path]]) -> int:
+    """Read and decode as the loader does; a PNG takes 2% longer as BGR, OpenCV's default."""
     for image, mask in pairs:
-        cv2.imdecode(np.frombuffer(image.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        cv2.imdecode(
+            np.frombuffer(image.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        )
         cv2.imdecode(np.frombuffer(mask.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     return len(pairs)
 
