@@ -1,7 +1,8 @@
 """Memory through which workers hand over arrays, used over and over.
 
 Torch makes fresh shared memory for each tensor: on two cores its page faults took 9 ms of processor time for a batch of
-8 MB, and filling and emptying memory that is there already takes 1.7 ms. Nor does this need room in /dev/shm.
+8 MB. To fill memory that is there already takes 1.2 ms, and to copy it elsewhere 1.1 ms, so it is lent where it can be.
+Nor does this need room in /dev/shm.
 """
 
 from __future__ import annotations
