@@ -17,6 +17,7 @@ from albumentations.core.composition import BaseCompose
 
 from kdseg.by_name import OptionError, construct, lookup, numbers
 from kdseg.data.labelled import labelled
+from kdseg.data.moves import MOVES
 from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.data.streams import stream
 from kdseg.errors import KdsegError
@@ -61,8 +62,8 @@ _PROBE_LABELS = (100, 200)
 _PROBES = 3
 
 
-def make_transform(use: str, options: Mapping[str, Any]) -> albumentations.BasicTransform:
-    """Make a transform of albumentations by its class name.
+def make_transform(use: str, options: Mapping[str, Any], *, as_view: bool = False) -> albumentations.BasicTransform:
+    """Make a transform of albumentations by its class name; its twin in `MOVES`, where it shall give views.
 
     Where a transform fills new pixels of the mask with a number of its own, 0, which is a class, they become ignored
     unless `options` says otherwise. Dropouts, whose `fill_mask` is None, leave the labels beneath their holes.
@@ -79,7 +80,7 @@ def make_transform(use: str, options: Mapping[str, Any]) -> albumentations.Basic
     fill_mask = inspect.signature(cls).parameters.get("fill_mask")
     if fill_mask is not None and fill_mask.default is not None:
         options = {"fill_mask": IGNORE_INDEX, **options}
-    return construct(cls, options)
+    return construct(MOVES[use] if as_view else cls, options)
 
 
 class Augmentation:
@@ -102,14 +103,20 @@ class Augmentation:
         self._seed = seed
         made: list[albumentations.BasicTransform] = []
         problems: list[tuple[str, str]] = []
+        # From here on they give views: no other transform ever sees one.
+        moves = 1 + max((position for position, (use, _) in enumerate(transforms) if use not in MOVES), default=-1)
         for position, (use, options) in enumerate(transforms):
             try:
-                made.append(make_transform(use, options))
+                made.append(make_transform(use, options, as_view=position >= moves))
             except OptionError as error:
                 problems += error.below(str(position)).problems
         if problems:
             raise OptionError(problems)
-        self._compose = albumentations.Compose(made)
+        self._transforms = made
+        self._draws = random.Random()  # noqa: S311 (no secret)
+        for transform in made:
+            transform.set_random_state(None, self._draws)  # of numpy's numbers moves need none
+        self._others = made[:moves]
 
     def __reduce__(self) -> tuple[type[Augmentation], tuple[Any, ...]]:
         """Pickle what it was made of."""
@@ -129,11 +136,13 @@ class Augmentation:
         Raises:
             KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
         """
-        # Not set_random_seed: it hands every transform the same seed, and their choices would go together.
-        self._compose.set_random_state(*_generators(self._seed, "augment", epoch, index))
+        self._seek("augment", epoch, index)
+        self._draws.random()  # albumentations.Compose draws one before the first transform, too
         sample = labelled(sample)
+        changed: dict[str, Any] = {"image": sample.image, "mask": sample.mask}
         try:
-            changed = self._compose(image=sample.image, mask=sample.mask)
+            for transform in self._transforms:
+                changed = transform(**changed)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise KdsegError(f"data.augment: fails on {sample.id} ({_size(sample.image)}): {what}") from error
@@ -146,8 +155,8 @@ class Augmentation:
             OptionError: what a transform cannot take or makes wrong, by its place, such as ``1``.
         """
         image, mask = sample.image, _probe_mask(*sample.image.shape[:2])
-        for position, transform in enumerate(self._compose.transforms):
-            transform.set_random_state(*_generators(self._seed, "check", position))
+        for position, transform in enumerate(self._transforms):
+            self._seek("check", position)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", RuntimeWarning)  # numpy's, of what is no number
@@ -160,11 +169,17 @@ class Augmentation:
             image = min((result["image"] for result in results), key=np.size)  # the hardest to crop
             mask = _probe_mask(*image.shape[:2])
 
+    def _seek(self, *key: str | int) -> None:
+        """Begin the stream that `key` names, one for all transforms.
 
-def _generators(seed: int, *key: str | int) -> tuple[np.random.Generator, random.Random]:
-    """Give the generators that albumentations draws from, at the start of the stream that `key` names."""
-    start = stream(seed, *key)
-    return np.random.Generator(np.random.PCG64(start)), random.Random(start)  # noqa: S311 (no secret)
+        Not by their `set_random_seed`: the same seed for each, it would make their choices go together.
+        """
+        start = stream(self._seed, *key)
+        self._draws.seed(start)
+        if self._others:  # the generator takes longer to make than a crop to write
+            generator = np.random.Generator(np.random.PCG64(start))
+            for transform in self._others:
+                transform.set_random_state(generator, self._draws)
 
 
 def _probe_mask(height: int, width: int) -> npt.NDArray[np.uint8]:

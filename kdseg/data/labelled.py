@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import cv2
 import numpy as np
 from attrs import evolve
 
 from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def labelled(sample: Sample) -> Sample:
@@ -26,6 +32,12 @@ def labelled(sample: Sample) -> Sample:
             f"{_described(image)}"
         )
     return sample
+
+
+def highest_label(mask: npt.NDArray[np.uint8]) -> int:
+    """Give the highest label of a mask, H×W, but for `IGNORE_INDEX`; -1 where all is ignored."""
+    lowest, highest, *_ = cv2.minMaxLoc(mask.view(np.int8))  # IGNORE_INDEX is -1; one pass, and no array between two
+    return int(highest) if lowest >= -1 else int((mask + np.uint8(1)).max()) - 1  # a label is 128 or more
 
 
 def _described(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:

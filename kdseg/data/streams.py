@@ -7,14 +7,15 @@ import json
 
 import numpy as np
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def stream(seed: int, *key: str | int) -> int:
     """Give the seed, 0..2**64-1, of the stream that `key` names: its purpose first, then whose it is.
 
     The same on every machine, process and Python: ``stream(7, "augment", epoch, index)``.
     """
-    text = json.dumps([seed, *key], separators=(",", ":"))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(_encode([seed, *key]).encode(), digest_size=8).digest(), "little")
 
 
 def numpy_generator(seed: int, *key: str | int) -> np.random.Generator:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kdseg.data.labelled import labelled
+from kdseg.data.labelled import highest_label, labelled
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.errors import KdsegError
 
@@ -35,3 +37,10 @@ def test_an_unlabelled_sample_is_ignored_everywhere(scenes):
 def test_a_malformed_sample_is_told_by_name(scenes, changes, says):
     with pytest.raises(KdsegError, match=f"scene0: {says}"):
         labelled(evolve(scenes(count=1)[0], **changes))
+
+
+@given(st.lists(st.sampled_from([*range(20), 126, 127, 128, 149, 253, 254, 255]), min_size=1, max_size=8))
+def test_the_highest_label_is_the_highest_that_is_not_ignored(labels):
+    mask = np.array([labels, labels[::-1]], np.uint8)
+    wanted = max((label for label in labels if label != IGNORE_INDEX), default=-1)
+    assert highest_label(mask) == highest_label(mask[:, ::-1]) == highest_label(mask[::-1, : len(labels)]) == wanted

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +63,51 @@ def test_without_slots_it_works_as_torch_does(scenes, monkeypatch, why):
     assert slots.make_slots(3) is None
     samples = scenes(count=11)
     assert_same_batches(steps(samples, 2), steps(samples, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_that_are_held_for_any_time_stay_as_they_were(scenes, seed):
+    """Whichever are let go, in whatever order, no later batch is written into those that are held."""
+    numbers, samples = random.Random(seed), scenes(count=23)
+    held = []
+    made = train_steps(samples, None, seed=3, batch_size=4, micro_batches=1, last_step=60, workers=2)
+    wanted = train_steps(samples, None, seed=3, batch_size=4, micro_batches=1, last_step=60, workers=0)
+    for (batch,), (other,) in zip(made, wanted, strict=True):
+        held.append((batch.images[numbers.randrange(4)], batch.masks, other))  # a view holds as much
+        del batch
+        numbers.shuffle(held)
+        del held[numbers.randrange(5) :]
+        for image, masks, same in held:
+            assert torch.equal(masks, same.masks)
+            assert any(torch.equal(image, one) for one in same.images)
+
+
+def test_a_slot_is_lent_until_nobody_holds_any_of_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # where there is a GPU, they are copied
+    kept = slots.make_slots(1)
+    taken = [kept.take() for _ in range(slots.LENT + 1)]
+    shapes = [(2, 3), (4,)]
+    for number in taken:
+        for place in kept.places(number, shapes):
+            place[...] = number + 1
+    given = [kept.tensors(number, shapes) for number in taken]
+    in_place = [
+        np.shares_memory(tensor.numpy(), place)
+        for number, tensors in zip(taken, given, strict=True)
+        for tensor, place in zip(tensors, kept.places(number, shapes), strict=True)
+    ]
+    assert in_place == [True, True] * slots.LENT + [False, False]
+    assert kept.take() == taken[-1]  # it was copied, and the others are not free
+    for number, tensors in zip(taken, given, strict=True):
+        assert [tensor.shape for tensor in tensors] == shapes
+        assert all((tensor == number + 1).all() for tensor in tensors)
+    row = given[0][0][1]
+    given[0].clear()
+    with pytest.raises(IndexError):
+        kept.take()
+    assert (row == taken[0] + 1).all()
+    del row, tensors
+    assert kept.take() == taken[0]
 
 
 def test_leaving_early_ends_the_workers(scenes):
