@@ -7,19 +7,17 @@ Run it on an idle machine, once as it is and once with ``--default-malloc``:
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from peak_memory import peak_bytes
 
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.allocator import raise_malloc_thresholds
@@ -107,23 +105,7 @@ def peak(name: str, options: argparse.Namespace) -> int:
     """Give the bytes that forward and backward need above the inputs, in a process that did little before."""
     work(name, options.layout, argparse.Namespace(**vars(options) | {"size": [1, 19, 8, 8]}))()  # loads what it needs
     once = work(name, options.layout, options)
-    gc.collect()
-    refs = Path("/proc/self/clear_refs")
-    if not refs.exists():  # no way to forget the peak of making the inputs
-        once()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)  # what making the inputs left free would be used again, and seen nowhere
-    refs.write_text("5", encoding="ascii")
-    before = status("VmRSS")
-    once()
-    return status("VmHWM") - before
-
-
-def status(key: str) -> int:
-    """Give a number of /proc/self/status, in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+    return peak_bytes(once)
 
 
 def work(name: str, layout: str, options: argparse.Namespace) -> Callable[[], None]:
