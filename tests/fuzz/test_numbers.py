@@ -36,12 +36,14 @@ MEANT = {
     "terms.listen.weight.at.0": [0],
     "terms.listen.weight.value.0": [0],
     "terms.listen.weight.value.1": [0],
+    "terms.whole.weight": [0],
     "terms.doubt.weight": [0],
     "data.rare_classes.min_share": [0],  # a pixel is enough
     "data.rare_classes.min_crop_share": [0],
     "evaluate.overlap": [0],
     "evaluate.every": [HUGE],  # at the end alone
     "checkpoint.every": [HUGE],
+    "tracking.insight_every": [0],  # never
     "checkpoint.keep": [HUGE],  # all of them
     "callbacks.best.keep": [HUGE],
 }
@@ -57,11 +59,17 @@ MEANT_OPTIONS = {
     "kdseg/focal.gamma": [0],  # cross-entropy
     "kdseg/ohem_cross_entropy.keep": [0],  # the threshold alone
     "kdseg/cross_entropy.label_smoothing": [0],
+    "kdseg/boundary_kl.weight": [0],  # nothing but what is inside
+    **{f"kdseg/cirkd.{part}": [0] for part in ("batch", "pixel_queue", "region_queue")},  # without that part
+    **{f"kdseg/dist.{part}": [0] for part in ("beta", "gamma")},
+    **{f"kdseg/dkd.{part}": [0] for part in ("alpha", "beta")},
+    "kdseg/holistic.penalty": [0],
+    "kdseg/mgd.mask_ratio": [0],  # all cells are seen
     "kdseg/early_stopping.min_rise": [0],
     "kdseg/early_stopping.patience": [HUGE],  # it never stops
     "kdseg/checkpoint.keep": [HUGE],
 }
-BY_NAME = ("optimizer", "schedule", "augment")
+BY_NAME = ("optimizer", "schedule", "augment", "critic")
 
 
 def numbers(value, path=()):
