@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Findings
-    from kdseg.engine.metrics_file import read_metrics
-    from kdseg.engine.models import load
+    from kdseg.engine.folders.metrics_file import read_metrics
+    from kdseg.engine.models.model import load
     from kdseg.errors import KdsegError
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
@@ -46,8 +46,8 @@ _HOMES = {
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
-    "kdseg.engine.metrics_file": ("read_metrics",),
-    "kdseg.engine.models": ("load",),
+    "kdseg.engine.folders.metrics_file": ("read_metrics",),
+    "kdseg.engine.models.model": ("load",),
     "kdseg.errors": ("KdsegError",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),

@@ -12,7 +12,7 @@ from kdseg.cli._tables import print_rows
 from kdseg.errors import display_path
 
 if TYPE_CHECKING:
-    from kdseg.engine.run import Finished
+    from kdseg.engine.run.start import Finished
 
 
 def print_finished(finished: Finished, *, as_json: bool) -> None:
@@ -21,7 +21,7 @@ def print_finished(finished: Finished, *, as_json: bool) -> None:
         return
     summary = finished.summary
     if as_json:
-        from kdseg.engine.files import json_text
+        from kdseg.engine.folders.files import json_text
 
         click.echo(json_text(summary, indent=2))
         return

@@ -11,7 +11,7 @@ from kdseg.cli._options import settings_option
 from kdseg.cli._tables import print_rows
 
 if TYPE_CHECKING:
-    from kdseg.engine.check import Checked
+    from kdseg.engine.check.phases import Checked
 
 
 @click.command(short_help="Find all that is wrong with a recipe, training nothing.")
@@ -31,7 +31,7 @@ def command(recipe: str, settings: tuple[str, ...], quick: bool, as_json: bool) 
         click.echo(json.dumps({"ok": True}) if as_json else "no problem found in the recipe's keys, types and names")
         return
 
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     plan = _plan(check(loaded))
     if as_json:

@@ -43,10 +43,10 @@ def command(
     loaded = load_recipe(recipe, settings)
 
     from kdseg.cli._console import console_with_log
-    from kdseg.engine.data_report import scan_splits, split_report
-    from kdseg.engine.files import json_text
-    from kdseg.engine.pictures import make_folder, write_image
-    from kdseg.engine.sheet import sheet
+    from kdseg.data.pictures import make_folder, write_image
+    from kdseg.engine.folders.files import json_text
+    from kdseg.engine.splits.report import scan_splits, split_report
+    from kdseg.engine.splits.sheet import sheet
 
     console_with_log()
     names = splits or ("train", "val")

@@ -37,8 +37,8 @@ def command(
     recipe says, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
-    from kdseg.engine.evaluate_run import evaluate_run
-    from kdseg.engine.files import json_text
+    from kdseg.engine.folders.files import json_text
+    from kdseg.engine.judge.evaluate_run import evaluate_run
 
     scores = evaluate_run(
         run,

@@ -40,7 +40,7 @@ def command(
     image as it is, at once, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
-    from kdseg.engine.predict import predict_files
+    from kdseg.engine.judge.predict import predict_files
 
     written = predict_files(
         run,

@@ -20,17 +20,17 @@ import torch.nn.functional as F
 from attrs import evolve
 
 from kdseg.data.loader import train_steps
-from kdseg.engine.allocator import raise_malloc_thresholds
-from kdseg.engine.check import check
-from kdseg.engine.processes import Processes
-from kdseg.engine.run import _assemble, _new_folder
+from kdseg.engine.check.phases import check
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.processes import Processes
+from kdseg.engine.run.start import _assemble, _new_folder
 from kdseg.recipe.load import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kdseg.data.loader import Batch
-    from kdseg.engine.run_state import Run
+    from kdseg.engine.run.state import Run
 
 LIMIT = 1.02
 WEIGHTS = (0.3, 0.7)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from peak_memory import peak_bytes
 
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.losses import LossCall, LossModule, Prediction
 from kdseg_losses.fused_channel import FusedChannelWise
 from kdseg_losses.logit import PixelKLLoss

@@ -16,14 +16,14 @@ import torch
 from engine_step import start, timed
 
 from kdseg.data.loader import train_steps
-from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.recipe.schema import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kdseg.data.loader import Batch
-    from kdseg.engine.run_state import Run
+    from kdseg.engine.run.state import Run
 
 STUDENT = """
 [models.student]

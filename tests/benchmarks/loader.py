@@ -24,7 +24,7 @@ from kdseg.data.loader import train_steps
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.data.store import StoredSamples, write_store
 from kdseg.data.workers import read_in_workers
-from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg_road.cityscapes_labels import TRAIN_IDS
 from kdseg_road.road_files import Labels, RoadFiles
 

@@ -18,7 +18,7 @@ from peak_memory import peak_bytes
 
 from kdseg.components import ClassShares, LossContext
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.engine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.losses import LossCall, Prediction
 from kdseg.plugins import load_plugins
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from kdseg import read_metrics
-from kdseg.engine.recorder import Recorder
+from kdseg.engine.run.recorder import Recorder
 
 LINES = 1_000_000
 EVALUATION_EVERY = 1000

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdseg.components import BackboneContext, DatasetContext
+from kdseg.data.images import Normalise
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.engine.allocator import raise_malloc_thresholds
-from kdseg.engine.images import Normalise
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.metrics.confusion import confusion_matrix, iou, mean_iou, predicted_classes
 from kdseg_road import SynthRoad
 from kdseg_unet import UNet1M

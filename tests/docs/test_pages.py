@@ -48,17 +48,21 @@ def test_the_index_names_every_page(pages, root):
 
 def test_the_design_shows_every_folder_and_module(pages, root):
     house = next(block.text for block in pages["docs/design.md"].blocks if block.text.startswith("kdseg/ "))
-    top = ""
+    above: list[str] = []
     shown = set()
     for line in house.splitlines():
-        name = line.split()[0]
-        top = top if line.startswith(" ") else name
-        shown |= {name} if name == top else {top + name}
-        shown |= {top + other for other in re.findall(r"\w+\.py", line)}
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        above = [*above[:depth], name]
+        shown.add("".join(above))
+        shown |= {"".join(above[:-1]) + other for other in re.findall(r"\w+\.py", line)}
     for path in shown:
         assert (root / path).exists(), f"the page shows {path}, which is not there"
     there = [
-        *(f"kdseg/{path.parent.name}/" for path in root.glob("kdseg/*/__init__.py")),
+        *(
+            f"{path.parent.relative_to(root)}/"
+            for path in root.glob("kdseg/**/__init__.py")
+            if path.parent.name != "kdseg"
+        ),
         *(f"plugins/{path.parent.name}/" for path in root.glob("plugins/*/py.typed")),
         *(f"kdseg/{path.name}" for path in root.glob("kdseg/*.py") if not path.name.startswith("__")),
     ]

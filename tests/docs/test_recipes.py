@@ -81,7 +81,7 @@ def assert_classes_by_name_fit(recipe):
     import torch
 
     from kdseg.data.augment import Augmentation
-    from kdseg.engine.optim import build_optimizer, build_schedule
+    from kdseg.engine.learn.optim import build_optimizer, build_schedule
 
     Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
     for model in recipe.models.values():

@@ -138,7 +138,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Load all that a run needs, by a run, before anything is forked: so no child has to."""
     from kdseg.cli import _console, run  # noqa: F401 (loaded, no more)
     from kdseg.engine import progress  # noqa: F401 (likewise)
-    from kdseg.engine.run import run_recipe
+    from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 
     folder = tmp_path_factory.mktemp("warm")
@@ -181,7 +181,7 @@ class Job:
 
     def kept(self) -> list[int]:
         """Give the steps of its checkpoints; nothing else may lie beside them, and all are whole."""
-        from kdseg.engine.checkpoint import whole_checkpoints
+        from kdseg.engine.folders.checkpoint import whole_checkpoints
 
         found = list((self.folder / "checkpoints").glob("*"))
         assert set(whole_checkpoints(self.folder / "checkpoints")) == set(found)

@@ -15,8 +15,8 @@ import torch
 
 import kdseg
 from kdseg.engine import run_folder
-from kdseg.engine.run import run_recipe
-from kdseg.engine.run_folder import find_run, make_run_folder, runs_of, write_environment
+from kdseg.engine.folders.run_folder import find_run, make_run_folder, runs_of, write_environment
+from kdseg.engine.run.start import run_recipe
 from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.save import save_recipe

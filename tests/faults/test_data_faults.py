@@ -170,7 +170,7 @@ def assert_finite(folder):
 
 def test_values_that_are_read_late_are_read_before_anything_is_kept(forked, write, job):
     """As on a GPU, where they are read every ten steps."""
-    from kdseg.engine.step_values import StepValues
+    from kdseg.engine.run.step_values import StepValues
 
     write(loss='{ use = "failing", at = 3 }')
 

@@ -234,7 +234,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(forked, write, at,
 
 def test_of_several_processes_one_tells_and_all_end(together, write, job):
     from kdseg.cli import main
-    from kdseg.engine.run_state import Run
+    from kdseg.engine.run.state import Run
 
     note = Run.note
 

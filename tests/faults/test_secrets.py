@@ -153,7 +153,7 @@ def test_nothing_is_open_to_the_world(run):
 
 
 def test_git_is_asked_for_the_commit_alone_and_runs_nothing_that_the_repository_names(tmp_path, monkeypatch):
-    from kdseg.engine.run_folder import _git_commit
+    from kdseg.engine.folders.run_folder import _git_commit
 
     monkeypatch.chdir(tmp_path)
     program = tmp_path / "program"

@@ -165,7 +165,7 @@ def test_a_terminal_that_goes_away_costs_nothing(forked, write, at, assert_resum
 def run_or_die(name, rank, dying, step):
     """Run a recipe in one of several processes, of which one is killed after a step."""
     from kdseg.cli import main
-    from kdseg.engine.run_state import Run
+    from kdseg.engine.run.state import Run
 
     note = Run.note
 

@@ -18,8 +18,8 @@ import torch
 
 import kdseg
 from kdseg.components import DatasetContext
-from kdseg.engine.run import resume_run, run_recipe
-from kdseg.engine.run_folder import find_run
+from kdseg.engine.folders.run_folder import find_run
+from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe

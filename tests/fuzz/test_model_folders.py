@@ -45,7 +45,7 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished run of two steps."""
-    from kdseg.engine.run import run_recipe
+    from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 
     folder = tmp_path_factory.mktemp("finished")

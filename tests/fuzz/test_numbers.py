@@ -162,7 +162,7 @@ SOUND = {"optimizer": 'use = "AdamW", lr = 1e-3', "schedule": 'use = "poly"', "a
     ],
 )
 def test_options_with_which_nothing_can_be_learnt_are_refused_by_check(folder, within, part, text):
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(**{**SOUND, part: text}))
@@ -179,14 +179,14 @@ def test_options_with_which_nothing_can_be_learnt_are_refused_by_check(folder, w
     ("part", "text"), [*SOUND.items(), ("optimizer", 'use = "Adadelta"'), ("schedule", 'use = "constant"')]
 )
 def test_sound_options_pass_the_same_check(folder, part, text):
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     (folder / "recipe.toml").write_text(RECIPE.format(**{**SOUND, part: text}))
     check(load_recipe(folder / "recipe.toml"))
 
 
 def test_the_longest_run_that_can_be_written_is_checked_at_once(folder, within):
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     (folder / "recipe.toml").write_text(RECIPE.format(**SOUND).replace("steps = 20", "steps = 1_000_000_000"))
     with within(20, "a billion steps"):

@@ -219,7 +219,7 @@ def sane(error, what):
 
 def tried(path, settings, within, what, *, checks):
     """Load and check what may be a recipe, and give how that ended."""
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     with within(SECONDS, what):
         try:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kdseg import load
-from kdseg.engine.plan import Plan
+from kdseg.engine.learn.plan import Plan
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Learner
 

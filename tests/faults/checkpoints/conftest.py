@@ -12,8 +12,8 @@ import pytest
 import torch
 from attrs import evolve
 
-from kdseg.engine.recorder import Recorder
-from kdseg.engine.run import _take_up, run_recipe
+from kdseg.engine.run.recorder import Recorder
+from kdseg.engine.run.start import _take_up, run_recipe
 from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
 

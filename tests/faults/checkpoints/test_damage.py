@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from kdseg.engine.checkpoint import prune_checkpoints, whole_checkpoints
-from kdseg.engine.recorder import Recorder
+from kdseg.engine.folders.checkpoint import prune_checkpoints, whole_checkpoints
+from kdseg.engine.run.recorder import Recorder
 
 FILES = (
     *("checksums.json", "state.json", "labels.loss.safetensors"),

@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
 
     Its plugin file is left only as the run's own copy.
     """
-    from kdseg.engine.run import run_recipe
+    from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 
     folder = tmp_path_factory.mktemp("finished")

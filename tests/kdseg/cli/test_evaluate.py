@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kdseg import DatasetContext, load
-from kdseg.engine.whole_image import AT_ONCE, WholeImage
+from kdseg.engine.models.whole_image import AT_ONCE, WholeImage
 from kdseg.recipe.load import load_recipe
 
 

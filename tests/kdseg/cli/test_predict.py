@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from kdseg import BackboneContext, load
-from kdseg.engine.whole_image import WholeImage
+from kdseg.engine.models.whole_image import WholeImage
 from kdseg.recipe.load import load_recipe
 
 

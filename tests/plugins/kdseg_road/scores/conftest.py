@@ -126,7 +126,7 @@ def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def train_on(tmp_path_factory: pytest.TempPathFactory, on_disk: Path) -> Callable[[str], Path]:
     """Train on a dataset of the drawn scenes, and give the run's folder."""
-    from kdseg.engine.run import run_recipe
+    from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 
     def train_on(dataset: str) -> Path:

@@ -97,8 +97,8 @@ def test_a_copy_of_a_model_s_folder_writes_them_too(predict, kdseg, cityscapes_r
 def test_processes_score_as_one(cityscapes_run, tmp_path):
     from rich.console import Console
 
-    from kdseg.engine.evaluate_run import evaluate_run
-    from kdseg.engine.files import json_text
+    from kdseg.engine.folders.files import json_text
+    from kdseg.engine.judge.evaluate_run import evaluate_run
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -187,7 +187,7 @@ def test_a_model_of_other_classes_is_told(predict, kdseg, cityscapes_run, on_dis
 
 
 def test_a_metric_of_other_classes_is_told_before_a_run(cityscapes_run, tmp_path):
-    from kdseg.engine.check import check
+    from kdseg.engine.check.phases import check
 
     with pytest.raises(KdsegError, match=r"evaluate\.metrics: the metric cityscapes scores the 19 classes"):
         check(load_recipe(cityscapes_run / "recipe.toml", ["data.dataset='camvid'"]))

@@ -1,0 +1,71 @@
+"""What is allowed in a recipe but seldom meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdseg.engine.check.memory import available_memory
+from kdseg.engine.machine.launch import asks_for_fsdp
+from kdseg.recipe.schema import Learner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kdseg.engine.learn.plan import Plan
+    from kdseg.recipe.schema import Recipe
+
+GIB = 2**30
+
+
+def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator[str]:
+    """Give warnings, each starting with the recipe's key.
+
+    Args:
+        plan: what the run does.
+        memory: bytes that a step is estimated to take.
+        world: how many processes share a step.
+        batch_norm: whether a learner has layers that normalise over the batch.
+    """
+    recipe = plan.recipe
+    yield from _about_learning(recipe)
+    if asks_for_fsdp():
+        yield (
+            "accelerate: FSDP2 is experimental: it has run in two processes on a CPU, never yet on GPUs. Plain data "
+            "parallelism (--multi_gpu) is enough where learners fit on one GPU: 70 million weights, with gradients and "
+            "Adam's state, take 1.1 GB"
+        )
+    if recipe.train.micro_batches * world > 1:
+        share = recipe.train.batch_size // (recipe.train.micro_batches * world)
+        for name, term in recipe.terms.items():
+            if term.loss.per == "batch":
+                yield f"terms.{name}.loss: a mean over a batch, and it sees micro-batches of {share} images"
+        if batch_norm:
+            yield (
+                f"train.micro_batches: batch normalisation sees micro-batches of {share} images, "
+                f"not the step's {recipe.train.batch_size}; group normalisation would see no difference"
+            )
+    free = available_memory()
+    if memory > free:
+        yield f"train.batch_size: a step takes about {memory / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free"
+
+
+def _about_learning(recipe: Recipe) -> Iterator[str]:
+    for name, model in recipe.models.items():
+        if not isinstance(model, Learner):
+            continue
+        terms = {label: term for label, term in recipe.terms.items() if term.learner == name}
+        if not any(term.loss.role == "supervised" for term in terms.values()) and model.weights is None:
+            for label, term in terms.items():
+                source = None if term.source is None else recipe.models[term.source]
+                if isinstance(source, Learner) and source.weights is None:
+                    yield (
+                        f"terms.{label}: {name!r} learns from no labels, and its source {term.source!r} starts "
+                        "untrained; a supervised term, or weights for the source, would give it something to learn"
+                    )
+        if len(terms) == 1:
+            ((label, term),) = terms.items()
+            if not isinstance(term.weight, float | int):
+                yield (
+                    f"terms.{label}.weight: a curve on the only term of {name!r} does little: optimizers that scale "
+                    "gradients by their size, Adam's family, do not feel it; shape the schedule instead"
+                )

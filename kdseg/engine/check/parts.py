@@ -1,0 +1,70 @@
+"""What a split and a network must stand before a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from kdseg.data.images import refuse_small
+from kdseg.data.labelled import labelled
+from kdseg.data.samples import IGNORE_INDEX
+from kdseg.engine.learn.build import META
+from kdseg.engine.learn.critics import DEFAULT_OPTIMIZER
+from kdseg.engine.learn.optim import build_optimizer, try_optimizer
+from kdseg.errors import KdsegError
+from kdseg.recipe.schema import Learner
+
+if TYPE_CHECKING:
+    from kdseg.data.samples import Samples
+    from kdseg.engine.learn.participants import Participant
+    from kdseg.engine.learn.terms import Term
+    from kdseg.recipe.schema import Term as TermSpec
+
+IMAGES_READ = 8
+"""How many images of a split are read, at most, to see whether they fit the networks and each other."""
+
+
+def check_samples(samples: Samples, split: str, num_classes: int) -> None:
+    """Refuse a split without samples, or one whose first samples no network could learn from."""
+    if not len(samples):
+        raise KdsegError(f"the {split} split has no images")
+    for index in range(min(len(samples), IMAGES_READ)):
+        sample = labelled(samples[index])
+        refuse_small(sample.image, f"{split} image {sample.id}")
+        labels = set(np.unique(sample.mask).tolist()) - {IGNORE_INDEX, *range(num_classes)}  # type: ignore[arg-type]
+        if labels:
+            raise KdsegError(
+                f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
+                f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
+            )
+
+
+def check_critic(spec: TermSpec, term: Term) -> None:
+    """Refuse an optimizer for a critic that is not there, or one that cannot train it."""
+    critic = term.module.critic
+    if critic is None and spec.critic is not None:
+        raise KdsegError(f"the loss {spec.loss.name!r} has no critic; leave this key out")
+    if critic is not None:
+        optimizer = spec.critic or DEFAULT_OPTIMIZER
+        try_optimizer(optimizer)
+        build_optimizer(optimizer, list(critic.parameters()))
+
+
+def try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:
+    """Run a batch through on the meta device, in the mode that training needs."""
+    learns = isinstance(participant.spec, Learner)
+    participant.set_training(learns)
+    try:
+        logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
+    except Exception as error:
+        raise KdsegError(
+            f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "
+            "fewer down-samplings may mend it"
+        ) from error
+    if logits.shape != (batch, num_classes, *size):
+        raise KdsegError(
+            f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
+            f"{(batch, num_classes, *size)} is right"
+        )

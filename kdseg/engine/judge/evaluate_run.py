@@ -1,0 +1,104 @@
+"""Scores of a run's networks on any split of its dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress
+
+from kdseg.components import KINDS, Metric
+from kdseg.data.images import Normalise
+from kdseg.engine.folders.run_folder import RECIPE, find_run
+from kdseg.engine.folders.tensor_files import load_weights
+from kdseg.engine.judge.evaluate import evaluate
+from kdseg.engine.learn.build import build_participants
+from kdseg.engine.machine.processes import Processes
+from kdseg.engine.models.model import model_folder
+from kdseg.engine.models.weights import weighted_models, weights_file
+from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.splits.open import open_split
+from kdseg.errors import KdsegError, did_you_mean
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.schema import Frozen
+from kdseg.recipe.single import component_from_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+
+def evaluate_run(
+    path: Path,
+    *,
+    split: str,
+    models: Sequence[str],
+    which: str,
+    metrics: Sequence[str],
+    batch_size: int | None,
+    views: Mapping[str, Any],
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """Score participants of a run, all unless named, on a whole split.
+
+    Args:
+        path: the run.
+        split: of the run's dataset.
+        models: participants by name; all, where none is named.
+        which: their weights, "best" or "last".
+        metrics: metrics by name, beside those of the recipe.
+        batch_size: images, or windows of one, at once; the recipe's, where None.
+        views: fields of `kdseg.engine.models.whole_image.WholeImage` that are not to be as the recipe says.
+        console: shows progress.
+
+    Returns:
+        For each participant its scores, as `kdseg.engine.judge.evaluate.evaluate` gives them.
+
+    Raises:
+        KdsegError: where the run, the split, a participant or a metric is not there.
+    """
+    run = find_run(path)
+    loaded = load_recipe(run / RECIPE)
+    recipe, registry = loaded.recipe, loaded.plugins.registry
+    judges = [*recipe.evaluate.metrics]
+    for name in metrics:
+        judge = component_from_plain({"use": name}, KINDS["metric"], registry)
+        assert isinstance(judge, Metric)
+        if judge not in judges:
+            judges.append(judge)
+    names = list(models or recipe.models)
+    for name in names:
+        if name not in recipe.models:
+            raise KdsegError(
+                f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}; it has "
+                f"{', '.join(recipe.models)}"
+            )
+    samples = open_split(recipe, split, judges)
+    if all(samples[index].mask is None for index in range(min(8, len(samples)))):
+        raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")
+    processes = Processes.start(recipe.train.precision)
+    classes = recipe.data.dataset.class_table()
+    participants = build_participants(recipe, len(classes), processes.device, names)
+    frozen = {name: weights_file(name, weights) for name, _, weights in weighted_models(recipe)}
+    for name, participant in participants.items():
+        if isinstance(recipe.models[name], Frozen):
+            weights = frozen[name]
+        else:
+            weights = model_folder(run, name) / f"{which}.safetensors"
+        load_weights(participant.module, weights)
+    at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))
+        return evaluate(
+            participants,
+            samples,
+            classes=classes,
+            metrics=judges,
+            processes=processes,
+            normalise=Normalise.of(recipe.data.mean, recipe.data.std, processes.device),
+            batch_size=at_once,
+            whole_image=WholeImage.of(recipe.evaluate, at_once).changed(views),
+            workers=recipe.train.workers,
+            on_batch=lambda images: bar.advance(task, images),
+        )

@@ -1,0 +1,65 @@
+"""The opponents that losses train against their learners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from attrs import define
+
+from kdseg.engine.learn.optim import build_optimizer
+from kdseg.recipe.schema import ByName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from kdseg.engine.learn.terms import Term
+    from kdseg.engine.machine.processes import Processes
+    from kdseg.recipe.schema import Recipe
+
+DEFAULT_OPTIMIZER = ByName(use="AdamW")
+
+
+@define(eq=False)
+class CriticState:
+    """A loss's critic with its own optimizer and scaler; it steps whenever its term counts, after the learner."""
+
+    module: nn.Module
+    optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that the optimizer trains."""
+        return list(self.module.parameters())
+
+    def step(self, processes: Processes) -> None:
+        """Add up gradients over processes, and step."""
+        processes.sum_gradients(self.parameters)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def build_critics(recipe: Recipe, terms: Mapping[str, Term], precision: str) -> dict[str, CriticState]:
+    """Give each critic its optimizer, by the name of its term.
+
+    Raises:
+        kdseg.by_name.OptionError: for an optimizer that does not fit.
+    """
+    critics = {}
+    for name, term in terms.items():
+        critic = term.module.critic
+        if critic is None:
+            continue
+        critic.requires_grad_(requires_grad=False)  # but while it learns
+        parameters = list(critic.parameters())
+        critics[name] = CriticState(
+            module=critic,
+            optimizer=build_optimizer(recipe.terms[name].critic or DEFAULT_OPTIMIZER, parameters),
+            scaler=torch.amp.GradScaler(parameters[0].device.type, enabled=precision == "fp16"),
+        )
+    return critics

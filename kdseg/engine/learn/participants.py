@@ -1,0 +1,196 @@
+"""The networks of a run: who they are, how they predict, how a learner steps."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, field
+from torch import nn
+
+from kdseg.engine.machine.sharding import clip_gradients, local, whole
+from kdseg.losses import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from kdseg.components import Backbone
+    from kdseg.engine.machine.processes import Processes
+    from kdseg.recipe.schema import Frozen, Learner, Shadow
+
+
+@define(eq=False)
+class Participant:
+    """A named network, and what it takes to run it."""
+
+    name: str
+    spec: Learner | Frozen | Shadow
+    backbone: Backbone
+    module: nn.Module
+    taps: frozenset[str] = frozenset()
+    """The taps that some term reads."""
+    version: int = 0
+    """Counts the changes of its weights."""
+    _captured: dict[str, Tensor] = field(factory=dict)
+
+    def watch(self, taps: Iterable[str]) -> None:
+        """Capture these taps at every forward from now on."""
+        self.taps = frozenset(taps)
+        for tap in self.taps:
+            resolve_tap(self.backbone, self.module, tap).register_forward_hook(self._capture(tap))
+
+    def stages(self) -> set[nn.Module]:
+        """Give the stages of the network, and whatever else some term taps."""
+        tapped = {resolve_tap(self.backbone, self.module, tap) for tap in self.taps}
+        return {*self.backbone.taps(self.module).values(), *tapped}
+
+    def _capture(self, tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            self._captured[tap] = output
+
+        return hook
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Run the network as it stands, in its present mode, on normalised images N×3×H×W."""
+        output = self.module(images)
+        heads = dict(output) if isinstance(output, dict) else {"logits": output}
+        taps, self._captured = self._captured, {}
+        return Prediction(logits=heads.pop("logits"), taps=taps, heads=heads)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Give nothing but the logits that `predict` gives."""
+        return self.predict(images).logits
+
+    def as_source(self) -> AbstractContextManager[None]:
+        """Run as a source only: in eval mode, or in train mode without touching running statistics."""
+        if getattr(self.spec, "source_mode", "eval") == "eval":
+            self.set_training(False)
+            return nullcontext()
+        self.set_training(True)
+        return still_statistics(self.module)
+
+    def set_training(self, training: bool) -> None:
+        """Switch the mode, where it is not so already: walking a large network costs more than a flag."""
+        if self.module.training is not training:
+            self.module.train(training)
+
+    def digest(self) -> str:
+        """Give the SHA-256 of all weights and buffers."""
+        sha = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            sha.update(name.encode())
+            sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        return sha.hexdigest()
+
+
+@define(eq=False)
+class LearnerState:
+    """What makes a participant a learner: its own optimizer, schedule, scaler and clock."""
+
+    participant: Participant
+    optimizer: Optimizer
+    schedule: LRScheduler
+    clip: float | None
+    scaler: torch.amp.GradScaler
+    steps: int = 0
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that the optimizer trains, in a fixed order."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step, of the network's own weights."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def is_lost(self, processes: Processes) -> bool:
+        """Whether some weight is no longer finite, on any process."""
+        sums = torch.stack([local(parameter.detach()).sum(dtype=torch.float32) for parameter in self.parameters])
+        if processes.sharded:  # each process holds its own part of a weight
+            processes.sum_([sums])
+        return not sums.isfinite().all()  # one such number spoils its sum
+
+    def step(self) -> None:
+        """Clip, step, tick. Gradients are the global batch's by now."""
+        self.scaler.unscale_(self.optimizer)
+        if self.clip is not None:
+            clip_gradients(self.parameters, self.clip)
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else 0.0
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.participant.version += 1
+        if self.scaler.is_enabled() and self.scaler.get_scale() < scale:
+            return  # overflow in half precision: the scaler skipped the step, so no clock ticks
+        self.schedule.step()
+        self.steps += 1
+
+
+@define(eq=False)
+class ShadowState:
+    """A participant that follows a learner as its moving average."""
+
+    participant: Participant
+    of: LearnerState
+    decay: float
+    average_buffers: bool
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take the learner's last step into the average.
+
+        The decay of its n-th step is min(d, (1 + n) / (10 + n)), so that the random start is soon forgotten.
+        """
+        n = self.of.steps
+        keep = min(self.decay, (1 + n) / (10 + n))
+        mine, theirs = self.participant.module, self.of.participant.module
+        for mean, parameter in zip(mine.parameters(), theirs.parameters(), strict=True):
+            mean.lerp_(whole(parameter), 1 - keep)
+        for average, buffer in zip(mine.buffers(), theirs.buffers(), strict=True):
+            if self.average_buffers and average.is_floating_point():
+                average.lerp_(buffer, 1 - keep)
+            else:
+                average.copy_(buffer)
+        self.participant.version += 1
+
+
+def resolve_tap(backbone: Backbone, module: nn.Module, tap: str) -> nn.Module:
+    """Find the submodule of a stage name or dotted path.
+
+    Raises:
+        KeyError: with the names that exist, as its only argument.
+    """
+    stages = backbone.taps(module)
+    if tap in stages:
+        return stages[tap]
+    submodules: dict[str, nn.Module] = dict(module.named_modules())
+    if tap in submodules:
+        return submodules[tap]
+    raise KeyError((*stages, *submodules))
+
+
+@contextmanager
+def still_statistics(module: nn.Module) -> Iterator[None]:
+    """Let train mode use the batch's statistics and put the recorded ones back, whatever layer keeps them."""
+    buffers = list(module.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+
+
+def initialise(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a module whose first weights depend on `seed` alone, and leave torch's generators as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

@@ -1,0 +1,170 @@
+"""Where a participant's weights come from: another run, or a recipe whose run is found or made first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from kdseg.engine.folders.files import sha256
+from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
+from kdseg.engine.models.model import CARD, model_folder, read_card
+from kdseg.errors import KdsegError, display_path
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.schema import Frozen, Learner
+from kdseg.recipe.single import plain_component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kdseg.components import Backbone
+    from kdseg.recipe.load import LoadedRecipe
+    from kdseg.recipe.schema import Data, Recipe, Weights
+
+
+def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
+    """Give the participants that start from weights: name, backbone and where the weights are."""
+    for name, model in recipe.models.items():
+        if isinstance(model, (Learner, Frozen)) and model.weights is not None:
+            yield name, model.backbone, model.weights
+
+
+def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> None:
+    """See that a participant's weights are there, or can be made, and fit its network.
+
+    Raises:
+        KdsegError: saying what is missing, or where the networks differ.
+    """
+    if weights.recipe is not None:
+        _refuse_circle(loaded, ())
+        other = source_recipe(loaded, weights)
+        model = _source_model(other.recipe, name, weights)
+        theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
+        ours = plain_component(backbone, loaded.plugins.registry)
+        if theirs != ours:
+            raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
+        data = other.recipe.data
+        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe.data)
+    else:
+        _weights_file(loaded, name, backbone, weights)
+
+
+def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
+    chain = (*asking, loaded.path.resolve())
+    for _, _, weights in weighted_models(loaded.recipe):
+        if weights.recipe is None:
+            continue
+        if weights.recipe.resolve() in chain:
+            circle = " -> ".join(display_path(path) for path in (*chain, weights.recipe))
+            raise KdsegError(f"goes round in a circle: {circle}")
+        _refuse_circle(load_recipe(weights.recipe), chain)
+
+
+def source_recipe(loaded: LoadedRecipe, weights: Weights) -> LoadedRecipe:
+    """Load the recipe that trains the weights; its runs lie beside those of the recipe that asks."""
+    assert weights.recipe is not None
+    other = load_recipe(weights.recipe)
+    return evolve(other, recipe=evolve(other.recipe, output=loaded.recipe.output))
+
+
+def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) -> LoadedRecipe:
+    """Give the recipe with every participant's weights as a run and a hash, training what no run has trained yet.
+
+    Args:
+        loaded: the recipe that asks.
+        train: runs a recipe to its end and gives the run's folder.
+    """
+    recipe = loaded.recipe
+    for name, backbone, weights in weighted_models(recipe):
+        if weights.recipe is not None:
+            other = source_recipe(loaded, weights)
+            finished = next((run for run in runs_of(other) if is_finished(run)), None)
+            run = finished or train(other)
+            settled = evolve(weights, recipe=None, run=run, model=_source_model(other.recipe, name, weights))
+        else:
+            settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
+        file = _weights_file(loaded, name, backbone, settled)
+        spec = recipe.models[name]
+        assert isinstance(spec, Learner | Frozen)
+        model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
+        recipe = evolve(recipe, models={**recipe.models, name: model})
+    return evolve(loaded, recipe=recipe)
+
+
+def weights_file(name: str, weights: Weights) -> Path:
+    """Give the file that settled weights name."""
+    assert weights.run is not None
+    return _model_of(find_run(weights.run), name, weights) / f"{weights.which}.safetensors"
+
+
+def _source_model(recipe: Recipe, name: str, weights: Weights) -> str:
+    learners = [label for label, model in recipe.models.items() if isinstance(model, Learner)]
+    wanted = weights.model or (name if name in learners else None)
+    if wanted is None and len(learners) == 1:
+        wanted = learners[0]
+    if wanted not in learners:
+        raise KdsegError(
+            f"{recipe.name!r} trains no learner {wanted or name!r}; `model` may name one of {', '.join(learners)}"
+        )
+    return wanted
+
+
+def _model_of(run: Path, name: str, weights: Weights) -> Path:
+    if weights.model is None and (run / "models" / name / CARD).exists():
+        return model_folder(run, name)
+    return model_folder(run, weights.model)
+
+
+def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> Path:
+    """Find the file and hold it against the participant's network and the hash that the recipe states."""
+    assert weights.run is not None
+    folder = _model_of(find_run(weights.run), name, weights)
+    card = read_card(folder)
+    ours = plain_component(backbone, loaded.plugins.registry)
+    theirs = {"use": card["backbone"], **card["options"]}
+    if ours != theirs:
+        raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
+    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
+    file = folder / f"{weights.which}.safetensors"
+    if not file.exists():
+        raise KdsegError(f"{display_path(file)}: no such weights; the run has not come so far")
+    if weights.sha256 is not None and sha256(file) != weights.sha256:
+        raise KdsegError(f"{display_path(file)}: is not the file that the recipe means: its SHA-256 is {sha256(file)}")
+    return file
+
+
+def _check_data(
+    origin: Path, classes: Sequence[str], normalisation: tuple[Sequence[float], Sequence[float]], ours: Data
+) -> None:
+    """Refuse weights that were trained to name other classes, or on images normalised otherwise."""
+    names = ours.dataset.class_table().names
+    if tuple(classes) != names:
+        raise KdsegError(
+            f"{display_path(origin)} trains on {len(classes)} classes ({_listed(classes)}); "
+            f"this recipe's dataset has {len(names)} ({_listed(names)})"
+        )
+    mean, std = map(tuple, normalisation)
+    if (mean, std) != (ours.mean, ours.std):
+        raise KdsegError(
+            f"{display_path(origin)} normalises images with mean {list(mean)} and std {list(std)}; "
+            f"here data.mean is {list(ours.mean)} and data.std {list(ours.std)}"
+        )
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Say where two backbones, as plain values, differ."""
+    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    if "use" in keys:
+        keys = ["use"]
+
+    def told(backbone: Mapping[str, Any]) -> str:
+        return ", ".join(f"{key} = {json.dumps(backbone.get(key), ensure_ascii=False)}" for key in keys)
+
+    return f"with {told(theirs)}; here the backbone has {told(ours)}"
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    """Give the first names, by which a person knows the dataset."""
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])

@@ -1,0 +1,37 @@
+"""What a run logs, kept in its folder too."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kdseg.engine.folders.files import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Write all that kdseg logs to a file, for as long as the context lasts."""
+    log, handler = logging.getLogger("kdseg"), _LinesHandler(Lines(path))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.lines.close()
+
+
+class _LinesHandler(logging.Handler):
+    """Writes to a file. What fails is raised: logging's own handlers would print a traceback and go on."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.add(self.format(record))

@@ -1,0 +1,103 @@
+"""The loop: steps, evaluations, checkpoints, events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from kdseg.data.loader import train_steps
+from kdseg.errors import KdsegError
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from kdseg.engine.machine.signals import StopSignals
+    from kdseg.engine.run.state import Run
+    from kdseg.recipe.schema import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def train(run: Run, signals: StopSignals) -> None:
+    """Take the run from where it stands to its last step.
+
+    Raises:
+        SystemExit: after a signal, with a checkpoint written.
+        KdsegError: where training diverged, or a frozen participant changed.
+    """
+    recipe = run.recipe
+    frozen = {
+        name: participant.digest()
+        for name, participant in run.stepper.participants.items()
+        if isinstance(participant.spec, Frozen)
+    }
+    last_step = run.total_steps if run.stop_reason is None else run.step  # a resumed run may have been over
+    signals.ending = "this step"
+    run.emit("on_run_start")
+    steps = train_steps(
+        run.checked.train,
+        run.checked.augmentation,
+        seed=recipe.seed,
+        batch_size=recipe.train.batch_size,
+        micro_batches=recipe.train.micro_batches,
+        rank=run.processes.rank,
+        world=run.processes.world,
+        first_step=run.step,
+        last_step=last_step,
+        num_classes=len(run.classes),
+        workers=recipe.train.workers,
+        rare_classes=run.rare_classes,
+    )
+    began = time.perf_counter()
+    for micro_batches in steps:
+        signals.ending = "this step"
+        if run.step % run.plan.steps_per_epoch == 0:
+            run.emit("on_epoch_start")
+        run.batch = micro_batches[-1]
+        report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
+        run.step += 1
+        now = time.perf_counter()
+        run.note(report, now - began)
+        began = now
+        run.emit("on_step_end")
+        evaluated = _evaluate_where_due(run, signals)
+        interrupted = signals.received(run.processes)
+        _save_where_due(run, interrupted=interrupted is not None)
+        if interrupted is not None:
+            raise SystemExit(128 + interrupted)
+        if run.stop_reason is not None:
+            if not evaluated:  # it was stopped by what its checkpoint told
+                _evaluate_where_due(run, signals)
+                _save_where_due(run, interrupted=False)
+            log.info("stopped at step %d: %s", run.step, run.stop_reason)
+            break
+    for name, digest in frozen.items():
+        if run.stepper.participants[name].digest() != digest:
+            raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
+    run.emit("on_run_end")
+
+
+def _looks(recipe: Recipe, step: int) -> bool:
+    """Whether this step looks at the gradients of its terms."""
+    every = recipe.tracking.insight_every
+    turns = 1 if recipe.turns is None else len(recipe.turns.order)  # at each turn, not at one for ever
+    return every > 0 and step % every < turns
+
+
+def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:
+    """Evaluate where that is due, and tell whether it was."""
+    if not run.due(run.recipe.evaluate.every, run.recipe.evaluate.unit):
+        return False
+    run.refuse_lost_values()
+    signals.ending = "this evaluation"
+    run.evaluate()
+    run.emit("on_evaluation_end")
+    return True
+
+
+def _save_where_due(run: Run, *, interrupted: bool) -> None:
+    due = run.due(run.recipe.checkpoint.every, run.recipe.checkpoint.unit)  # always once the run is to stop
+    if due or interrupted:
+        run.refuse_lost_values()
+        run.checkpoint()
+        run.emit("on_checkpoint")

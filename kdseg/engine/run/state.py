@@ -1,0 +1,301 @@
+"""A run under way: what it holds, and what it does between steps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, field
+
+from kdseg.data.pictures import comparison, write_image
+from kdseg.engine.folders.checkpoint import Checkpointed, prune_checkpoints, write_checkpoint
+from kdseg.engine.folders.files import write_whole
+from kdseg.engine.folders.tensor_files import save_weights
+from kdseg.engine.judge.evaluate import evaluate
+from kdseg.engine.machine.sharding import with_whole_learners
+from kdseg.engine.models.model import MODELS, write_card
+from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.run.step_values import StepValues, diverged
+from kdseg.errors import KdsegError
+from kdseg.metrics.confusion import predicted_classes
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from kdseg.data.loader import Batch
+    from kdseg.data.rare_classes import RareClasses
+    from kdseg.data.samples import ClassTable, Sample
+    from kdseg.engine.check.phases import Checked
+    from kdseg.engine.learn.participants import Participant
+    from kdseg.engine.learn.plan import Plan
+    from kdseg.engine.learn.step import Stepper, StepReport
+    from kdseg.engine.machine.processes import Processes
+    from kdseg.engine.machine.sharding import Sharded
+    from kdseg.engine.run.recorder import Recorder
+    from kdseg.hooks import Hooks
+    from kdseg.recipe.schema import Recipe
+
+CHECKPOINTS = "checkpoints"
+
+
+@define(kw_only=True, eq=False)
+class Run:
+    """A run under way. Callbacks see it as `kdseg.RunView`."""
+
+    checked: Checked
+    folder: Path
+    processes: Processes
+    stepper: Stepper
+    recorder: Recorder
+    hooks: Mapping[str, Hooks]
+    """The recipe's callbacks."""
+    watchers: Sequence[Hooks]
+    """What shows progress: no part of the recipe, with no state to keep."""
+    cards: Mapping[str, dict[str, Any]]
+    """What the model folder of each learner and shadow says of its network."""
+    rare_classes: RareClasses | None
+    """What draws the training samples where the recipe wants it by their classes."""
+    sharded: Sequence[Sharded] = ()
+    """The learners that lie in parts over the processes."""
+    step: int = 0
+    values: dict[str, float] = field(factory=dict)
+    scores: dict[str, dict[str, Any]] = field(factory=dict)
+    """The last scores of each participant."""
+    best: dict[str, dict[str, float]] = field(factory=dict)
+    """The step and the metric of each learner's best evaluation."""
+    batch: Batch | None = None
+    stop_reason: str | None = None
+    step_values: StepValues = field(init=False)
+
+    @step_values.default
+    def _step_values(self) -> StepValues:
+        on_cpu = self.processes.device.type == "cpu"
+        return StepValues(plan=self.plan, recorder=self.recorder, run=self.folder, at_once=on_cpu)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.checked.loaded.recipe
+
+    @property
+    def plan(self) -> Plan:
+        """What the run does, step by step."""
+        return self.checked.plan
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.plan.total_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last step, from 0."""
+        return self.plan.epoch(max(self.step - 1, 0))
+
+    @property
+    def participants(self) -> Mapping[str, nn.Module]:
+        """The networks by name."""
+        return {name: participant.module for name, participant in self.stepper.participants.items()}
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes."""
+        return self.checked.classes
+
+    @property
+    def whole_image(self) -> WholeImage:
+        """How an image that is judged or shown passes through a network."""
+        return WholeImage.of(self.recipe.evaluate, self.recipe.evaluate.batch_size or self.recipe.train.batch_size)
+
+    @property
+    def pictures(self) -> Path:
+        """The folder for pictures, made when first asked for."""
+        folder = self.folder / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes.is_main
+
+    def record(self, name: str, value: float) -> None:
+        """Write a callback's number."""
+        self.values[name] = value
+        self.recorder.write("callback", self.step, {name: value})
+
+    @torch.no_grad()
+    def predict(self, participant: str, images: Tensor) -> Tensor:
+        """Give a participant's logits for uint8 images N×H×W×3, by windows and scales as `[evaluate]` says."""
+        network = self.stepper.participants[participant]
+        network.set_training(False)
+        with self.processes.autocast():
+            return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
+
+    @with_whole_learners
+    def keep_models(self, folder: Path) -> None:
+        """Write every learner and shadow, ready to use, below `folder`."""
+        if self.is_main:
+            for name in self.cards:
+                self._save_model(name, folder / name, "best")
+
+    @with_whole_learners
+    def save_comparison(self, path: Path, images: int) -> None:
+        """Save some validation images with their truth and each participant's prediction."""
+        if not self.is_main:
+            return
+        shown = min(images, len(self.checked.val))
+        chosen = [self.checked.val[index * len(self.checked.val) // shown] for index in range(shown)]
+        metric = self.recipe.evaluate.metric
+        masks = {
+            f"{name}  {metric} {self.scores[name][metric]:.3f}": [self._mask(name, sample) for sample in chosen]
+            for name in self.participants
+        }
+        picture = comparison(chosen, masks, self.classes.colours)
+        write_whole(path, lambda draft: write_image(draft, picture))
+
+    def stop(self, reason: str) -> None:
+        """End the run after this event, as finished."""
+        self.stop_reason = reason
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Tell every callback of an event, in the recipe's order."""
+        for hooks in self.watchers:
+            getattr(hooks, event)(self, *args)
+        for label, hooks in self.hooks.items():
+            try:
+                getattr(hooks, event)(self, *args)
+            except (KdsegError, OSError):  # told as they are
+                raise
+            except Exception as error:
+                raise KdsegError(
+                    f"callbacks.{label}: {event} failed after step {self.step}: {type(error).__name__}: {error}"
+                ) from error
+
+    def tell_exception(self, error: BaseException) -> None:
+        """Tell every callback of the error that ends the run; one that fails hides neither it nor the others."""
+        for label, hooks in (*(("console", hooks) for hooks in self.watchers), *self.hooks.items()):
+            try:
+                hooks.on_exception(self, error)
+            except Exception as second:  # noqa: BLE001 (a callback may raise anything; it goes along with the first)
+                error.add_note(f"{label}: on_exception failed, too: {type(second).__name__}: {second}")
+
+    def due(self, every: int, unit: str) -> bool:
+        """Whether something that happens every so often happens after the step just taken; always after the last."""
+        period = every * (self.plan.steps_per_epoch if unit == "epoch" else 1)
+        return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
+
+    def note(self, report: StepReport, seconds: float) -> None:
+        """Write the values of the step just taken, as soon as they can be had."""
+        self.step_values.note(self.step, report, seconds)
+        if self.step_values.due:
+            self.step_values.read(self.values)
+
+    def refuse_lost_values(self) -> None:
+        """Refuse, with a KdsegError, losses and weights that are no longer numbers: nothing may be made of them."""
+        self.step_values.read(self.values)
+        for name, learner in self.stepper.learners.items():
+            if learner.is_lost(self.processes):
+                raise diverged(f"step {self.step}: weights of {name} are no longer finite", self.folder)
+
+    @with_whole_learners
+    def evaluate(self) -> None:
+        """Score the participants on the validation split, and keep each learner's best weights."""
+        spec, participants = self.recipe.evaluate, self.stepper.participants
+        judged = {
+            name: participant
+            for name, participant in participants.items()
+            if not (isinstance(participant.spec, Frozen) and name in self.scores)
+        }
+        self.scores |= evaluate(
+            judged,
+            self.checked.val,
+            classes=self.classes,
+            metrics=spec.metrics,
+            processes=self.processes,
+            normalise=self.stepper.normalise,
+            batch_size=self.whole_image.batch_size,
+            whole_image=self.whole_image,
+            workers=self.recipe.train.workers,
+        )
+        found = self._publish({name: self.scores[name] for name in judged})
+        self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
+        for name in self.cards:
+            value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
+            if math.isnan(best) or value > best:
+                self.best[name] = {"step": self.step, "value": value}
+                if self.is_main:
+                    self._save_model(name, self.folder / MODELS / name, "best")
+
+    def _publish(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Put scores among the values that callbacks read, and give all of them by name."""
+        found = {f"val/{name}/{key}": value for name, those in scores.items() for key, value in those.items()}
+        self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
+        return found
+
+    @with_whole_learners
+    def checkpoint(self) -> None:
+        """Write all that a resumed run needs."""
+        if self.is_main:
+            for name in self.cards:  # before the checkpoint: a run killed between the two writes them again
+                self._save_model(name, self.folder / MODELS / name, "last")
+            state = {
+                "metrics_position": self.recorder.position(),
+                "values": self.values,
+                "scores": self.scores,
+                "best": self.best,
+                "stop_reason": self.stop_reason,
+                "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
+            }
+            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state)
+            prune_checkpoints(self.folder / CHECKPOINTS, self.step, self.recipe.checkpoint.keep)
+        self.processes.wait()
+
+    def parts(self) -> Checkpointed:
+        """Give what a checkpoint holds."""
+        return Checkpointed(
+            networks={name: self.stepper.participants[name].module for name in self.cards},
+            learners=self.stepper.learners,
+            losses={name: term.module for name, term in self.stepper.terms.items()},
+            critics=self.stepper.critics,
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a checkpoint's plain state; networks and optimizers have theirs by now.
+
+        Raises:
+            KdsegError: where the run is shorter now, or a callback cannot read what it wrote then.
+        """
+        if state["step"] > self.total_steps:
+            raise KdsegError(
+                f"the checkpoint is of step {state['step']}, but the recipe ends at {self.total_steps}: it was changed "
+                "after the run began; give it its old length, or begin a run of its own"
+            )
+        self.step, self.stop_reason = state["step"], state["stop_reason"]
+        self.values, self.scores, self.best = state["values"], state["scores"], state["best"]
+        self._publish(self.scores)
+        self.recorder.rewind(state["metrics_position"])
+        for label, hooks in self.hooks.items():
+            try:
+                hooks.load_state_dict(state["hooks"][label])
+            except Exception as error:  # a callback may make anything of what it did not write
+                raise KdsegError(
+                    f"callbacks.{label}: cannot take up its state from the checkpoint: {type(error).__name__}: {error}"
+                ) from error
+
+    def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
+        logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
+        return predicted_classes(logits)[0].cpu().numpy()
+
+    def _save_model(self, name: str, folder: Path, which: str) -> None:
+        participant: Participant = self.stepper.participants[name]
+        plugin = self.checked.loaded.plugins.registry.entry_of(type(participant.backbone)).path
+        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)}, plugin)
+        save_weights(participant.module, folder / f"{which}.safetensors")

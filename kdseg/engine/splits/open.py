@@ -1,0 +1,34 @@
+"""A split of a recipe's dataset, with what those who judge on it read beside images and masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdseg.components import DatasetContext
+from kdseg.errors import KdsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdseg.components import Metric
+    from kdseg.data.samples import Samples
+    from kdseg.recipe.schema import Recipe
+
+
+def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> DatasetContext:
+    """Say which samples a split's dataset is to give: on `val`, with what the recipe's metrics read."""
+    judging = (*metrics, *(recipe.evaluate.metrics if split == "val" else ()))
+    extras = dict.fromkeys(extra for metric in judging for extra in metric.extras)
+    return DatasetContext(split=split, seed=recipe.seed, extras=tuple(extras))
+
+
+def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Samples:
+    """Open any split of a recipe's dataset, with what metrics beside the recipe's read.
+
+    Raises:
+        KdsegError: the dataset has no such split, or its files are not there.
+    """
+    dataset = recipe.data.for_split(split)
+    if split not in dataset.splits:
+        raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
+    return dataset.build(split_context(recipe, split, metrics))
