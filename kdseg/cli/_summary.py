@@ -12,7 +12,7 @@ from kdseg.cli._tables import print_rows
 from kdseg.errors import display_path
 
 if TYPE_CHECKING:
-    from kdseg.engine.run.start import Finished
+    from kdseg.engine.run.summary import Finished
 
 
 def print_finished(finished: Finished, *, as_json: bool) -> None:

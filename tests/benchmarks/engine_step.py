@@ -23,7 +23,8 @@ from kdseg.data.loader import train_steps
 from kdseg.engine.check.phases import check
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.engine.machine.processes import Processes
-from kdseg.engine.run.start import _assemble, _new_folder
+from kdseg.engine.run.assemble import assemble
+from kdseg.engine.run.new_folder import new_folder
 from kdseg.recipe.load import load_recipe
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def start(text: str, batch_size: int, folder: Path) -> Run:
     loaded = load_recipe(path)
     processes = Processes.start("fp32")
     checked = check(loaded)
-    return _assemble(_new_folder(loaded, loaded, processes), evolve(checked, loaded=loaded), processes, None)
+    return assemble(new_folder(loaded, loaded, processes), evolve(checked, loaded=loaded), processes, None)
 
 
 def engine_step(run: Run, batch: Batch) -> None:

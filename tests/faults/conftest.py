@@ -85,7 +85,7 @@ def run_forked(*words: str, watcher: Hooks | None = None, before: Callable[[], o
     import torch
 
     from kdseg.cli import main
-    from kdseg.engine import progress
+    from kdseg.engine.machine import progress
 
     def work() -> None:
         for number, name in ((1, "out"), (2, "err")):
@@ -137,7 +137,7 @@ def act_at(event: str, step: int, act: Callable[[Any], object]) -> Hooks:
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Load all that a run needs, by a run, before anything is forked: so no child has to."""
     from kdseg.cli import _console, run  # noqa: F401 (loaded, no more)
-    from kdseg.engine import progress  # noqa: F401 (likewise)
+    from kdseg.engine.machine import progress  # noqa: F401 (likewise)
     from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import kdseg
-from kdseg.engine import run_folder
+from kdseg.engine.folders import run_folder
 from kdseg.engine.folders.run_folder import find_run, make_run_folder, runs_of, write_environment
 from kdseg.engine.run.start import run_recipe
 from kdseg.hooks import Hooks

@@ -145,17 +145,17 @@ def test_a_disk_that_fills_while_the_log_is_written_is_told_once(assert_survives
 
 
 def test_a_disk_that_fills_before_the_summary_leaves_a_run_to_be_resumed(assert_survives_a_full_disk, monkeypatch):
-    from kdseg.engine import run
+    from kdseg.engine.run import summary
 
-    write = run.write_json
+    write = summary.write_json
 
     def fill_and_write(path, value):
         fill(0)
-        run.write_json = write
+        summary.write_json = write
         write(path, value)
 
     def full_at_the_end():
-        run.write_json = fill_and_write
+        summary.write_json = fill_and_write
 
     assert assert_survives_a_full_disk(before=full_at_the_end) == "summary.json"
 

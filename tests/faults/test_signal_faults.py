@@ -47,25 +47,25 @@ def test_a_signal_ends_the_step_and_leaves_a_checkpoint(
 def test_a_signal_in_an_evaluation_waits_for_its_end_and_no_longer(
     forked, write, monkeypatch, assert_told, assert_resumes, job, send
 ):
-    from kdseg.engine import run_state
+    from kdseg.engine.run import state
 
     write(workers=2)
-    evaluate = run_state.evaluate
+    evaluate = state.evaluate
 
     def signalled(*args, **kwargs):
         return evaluate(*args, on_batch=lambda _images: send(signal.SIGTERM)(None), **kwargs)
 
-    told = forked("run", "job.toml", before=lambda: setattr(run_state, "evaluate", signalled))
+    told = forked("run", "job.toml", before=lambda: setattr(state, "evaluate", signalled))
     assert_told(told, "SIGTERM: stopping after this evaluation, with a checkpoint", status=143)
     assert job().kept() == [2, 3]  # not a step more
     assert_resumes()
 
 
 def test_two_ctrl_c_in_an_evaluation_end_it_at_once(forked, write, assert_told, assert_resumes, job):
-    from kdseg.engine import run_state
+    from kdseg.engine.run import state
 
     write(workers=2)
-    evaluate = run_state.evaluate
+    evaluate = state.evaluate
 
     def signalled(*args, **kwargs):
         def twice(_images):
@@ -74,7 +74,7 @@ def test_two_ctrl_c_in_an_evaluation_end_it_at_once(forked, write, assert_told, 
 
         return evaluate(*args, on_batch=twice, **kwargs)
 
-    told = forked("run", "job.toml", before=lambda: setattr(run_state, "evaluate", signalled))
+    told = forked("run", "job.toml", before=lambda: setattr(state, "evaluate", signalled))
     assert_told(told, "interrupted", WAY_ON, status=130)
     assert job().kept() == [2]
     assert_resumes()
@@ -83,7 +83,7 @@ def test_two_ctrl_c_in_an_evaluation_end_it_at_once(forked, write, assert_told, 
 @pytest.mark.parametrize("files", [1, 2, 3])
 def test_two_ctrl_c_in_a_checkpoint_leave_no_half_of_it(forked, write, assert_told, assert_resumes, job, files):
     """Interrupted when it has written one file, two, or three."""
-    from kdseg.engine import checkpoint
+    from kdseg.engine.folders import checkpoint
 
     write()
     sha256 = checkpoint.sha256
@@ -105,16 +105,16 @@ def test_two_ctrl_c_in_a_checkpoint_leave_no_half_of_it(forked, write, assert_to
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
 def test_before_the_first_step_a_signal_ends_it_at_once(forked, write, assert_told, assert_resumes, job, number):
     """While classes are counted, say: that may take minutes, and there is nothing to save."""
-    from kdseg.engine import run
+    from kdseg.engine.run import assemble
 
     write(loss='{ use = "cross_entropy", class_weights = "median_frequency" }')
-    count = run.scan_training
+    count = assemble.scan_training
 
     def signalled(*args, **kwargs):
         os.kill(os.getpid(), number)
         return count(*args, **kwargs) and pytest.fail("it went on")
 
-    told = forked("run", "job.toml", before=lambda: setattr(run, "scan_training", signalled))
+    told = forked("run", "job.toml", before=lambda: setattr(assemble, "scan_training", signalled))
     assert_told(told, f"{number.name}: stopping at once; no step was taken", status=STATUSES[number])
     assert not (job().folder / "checkpoints").exists()
     assert_resumes()

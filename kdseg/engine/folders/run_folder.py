@@ -27,6 +27,8 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
+LOG = "log.txt"
+CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 
 

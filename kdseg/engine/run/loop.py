@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kdseg.data.loader import train_steps
+from kdseg.engine.run.saving import save
 from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
 
@@ -99,5 +100,5 @@ def _save_where_due(run: Run, *, interrupted: bool) -> None:
     due = run.due(run.recipe.checkpoint.every, run.recipe.checkpoint.unit)  # always once the run is to stop
     if due or interrupted:
         run.refuse_lost_values()
-        run.checkpoint()
+        save(run)
         run.emit("on_checkpoint")

@@ -9,7 +9,6 @@ import torch
 from attrs import define, field
 
 from kdseg.data.pictures import comparison, write_image
-from kdseg.engine.folders.checkpoint import Checkpointed, prune_checkpoints, write_checkpoint
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.folders.tensor_files import save_weights
 from kdseg.engine.judge.evaluate import evaluate
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from kdseg.engine.run.recorder import Recorder
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
-
-CHECKPOINTS = "checkpoints"
 
 
 @define(kw_only=True, eq=False)
@@ -146,6 +143,11 @@ class Run:
             for name in self.cards:
                 self._save_model(name, folder / name, "best")
 
+    def save_models(self, which: str) -> None:
+        """Write every learner and shadow as it stands, as its best or its last weights."""
+        for name in self.cards:
+            self._save_model(name, self.folder / MODELS / name, which)
+
     @with_whole_learners
     def save_comparison(self, path: Path, images: int) -> None:
         """Save some validation images with their truth and each participant's prediction."""
@@ -225,7 +227,7 @@ class Run:
             whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
-        found = self._publish({name: self.scores[name] for name in judged})
+        found = self.publish({name: self.scores[name] for name in judged})
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
         for name in self.cards:
             value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
@@ -234,61 +236,11 @@ class Run:
                 if self.is_main:
                     self._save_model(name, self.folder / MODELS / name, "best")
 
-    def _publish(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def publish(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Put scores among the values that callbacks read, and give all of them by name."""
         found = {f"val/{name}/{key}": value for name, those in scores.items() for key, value in those.items()}
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
-
-    @with_whole_learners
-    def checkpoint(self) -> None:
-        """Write all that a resumed run needs."""
-        if self.is_main:
-            for name in self.cards:  # before the checkpoint: a run killed between the two writes them again
-                self._save_model(name, self.folder / MODELS / name, "last")
-            state = {
-                "metrics_position": self.recorder.position(),
-                "values": self.values,
-                "scores": self.scores,
-                "best": self.best,
-                "stop_reason": self.stop_reason,
-                "hooks": {label: hooks.state_dict() for label, hooks in self.hooks.items()},
-            }
-            write_checkpoint(self.folder / CHECKPOINTS, self.step, self.parts(), state)
-            prune_checkpoints(self.folder / CHECKPOINTS, self.step, self.recipe.checkpoint.keep)
-        self.processes.wait()
-
-    def parts(self) -> Checkpointed:
-        """Give what a checkpoint holds."""
-        return Checkpointed(
-            networks={name: self.stepper.participants[name].module for name in self.cards},
-            learners=self.stepper.learners,
-            losses={name: term.module for name, term in self.stepper.terms.items()},
-            critics=self.stepper.critics,
-        )
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a checkpoint's plain state; networks and optimizers have theirs by now.
-
-        Raises:
-            KdsegError: where the run is shorter now, or a callback cannot read what it wrote then.
-        """
-        if state["step"] > self.total_steps:
-            raise KdsegError(
-                f"the checkpoint is of step {state['step']}, but the recipe ends at {self.total_steps}: it was changed "
-                "after the run began; give it its old length, or begin a run of its own"
-            )
-        self.step, self.stop_reason = state["step"], state["stop_reason"]
-        self.values, self.scores, self.best = state["values"], state["scores"], state["best"]
-        self._publish(self.scores)
-        self.recorder.rewind(state["metrics_position"])
-        for label, hooks in self.hooks.items():
-            try:
-                hooks.load_state_dict(state["hooks"][label])
-            except Exception as error:  # a callback may make anything of what it did not write
-                raise KdsegError(
-                    f"callbacks.{label}: cannot take up its state from the checkpoint: {type(error).__name__}: {error}"
-                ) from error
 
     def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))

@@ -12,8 +12,9 @@ import pytest
 import torch
 from attrs import evolve
 
+from kdseg.engine.run import saving
 from kdseg.engine.run.recorder import Recorder
-from kdseg.engine.run.start import _take_up, run_recipe
+from kdseg.engine.run.start import run_recipe
 from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
 
@@ -77,7 +78,7 @@ def take_up(kept, checkpoints, caplog):
         caplog.clear()
         run = evolve(kept, folder=checkpoints.parent, recorder=Recorder(None), step=0)
         with caplog.at_level("WARNING", "kdseg"):
-            _take_up(run)
+            saving.take_up(run)
         return run.step, list(caplog.messages)
 
     return take_up
@@ -88,7 +89,7 @@ def witness(kept):
     """Give a hash of all that a checkpoint puts into the run."""
 
     def witness():
-        parts = kept.parts()
+        parts = saving.parts_of(kept)
         modules = [*parts.networks.values(), *parts.losses.values()]
         tensors = [tensor.tolist() for module in modules for tensor in module.state_dict().values()]
         learners = [

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from kdseg.components import BackboneContext, ClassShares, DatasetContext, LossContext
 from kdseg.data.streams import numpy_generator, stream
-from kdseg.engine.run.start import Finished, run_recipe
+from kdseg.engine.run.start import run_recipe
+from kdseg.engine.run.summary import Finished
 from kdseg.recipe.load import LoadedRecipe, load_recipe
 
 if TYPE_CHECKING:

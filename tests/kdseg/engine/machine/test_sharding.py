@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
 import kdseg
-from kdseg.engine import processes as engine_processes
 from kdseg.engine.check.phases import check
+from kdseg.engine.machine import processes as engine_processes
 from kdseg.engine.machine.sharding import refuse_unfit_for_sharding
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.errors import KdsegError

@@ -10,8 +10,8 @@ import pytest
 from kdseg.components import DatasetContext
 from kdseg.data.rare_classes import rare_classes
 from kdseg.data.scan import scan
-from kdseg.engine import scans
 from kdseg.engine.check.phases import check
+from kdseg.engine.splits import scans
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 

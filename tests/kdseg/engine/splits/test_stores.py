@@ -14,8 +14,8 @@ import pytest
 from attrs import evolve
 
 import kdseg.data.store
-from kdseg.engine import stores
 from kdseg.engine.check.phases import check
+from kdseg.engine.splits import stores
 from kdseg.errors import KdsegError
 from kdseg_road.road_files import RoadFiles
 
