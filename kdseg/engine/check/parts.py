@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +14,14 @@ from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.learn.build import META
 from kdseg.engine.learn.critics import DEFAULT_OPTIMIZER
 from kdseg.engine.learn.optim import build_optimizer, try_optimizer
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from kdseg.data.samples import Samples
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.learn.terms import Term
+    from kdseg.recipe.schema import Recipe
     from kdseg.recipe.schema import Term as TermSpec
 
 IMAGES_READ = 8
@@ -39,6 +41,20 @@ def check_samples(samples: Samples, split: str, num_classes: int) -> None:
                 f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
                 f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
             )
+
+
+def check_output_folder(recipe: Recipe) -> None:
+    """Refuse a folder for runs that cannot be written."""
+    folder = (recipe.output.folder / recipe.name).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".kdseg-", dir=existing):
+            pass
+    except NotADirectoryError as error:
+        raise KdsegError(f"{display_path(existing)} is a file; a folder for runs is needed") from error
+    except OSError as error:
+        what = f"{display_path(existing)} cannot be written to ({error.strerror})"
+        raise KdsegError(f"{what}; name a folder that can") from error
 
 
 def check_critic(spec: TermSpec, term: Term) -> None:
