@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from kdseg.components import KINDS, Component, Metric, kind_of
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
-from kdseg.recipe import schema, schema_keys
+from kdseg.recipe import schema, schema_keys, schema_train
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.save import dumps
 from kdseg.recipe.single import plain_component
@@ -28,9 +28,9 @@ PAGES = ("recipes.md", "components.md", "design.md")
 
 TABLES: Mapping[type, tuple[str, str]] = {
     schema.Recipe: ("The top of the file", "recipe"),
-    schema.Train: ("`[train]`", "table"),
-    schema.Data: ("`[data]`", "table"),
-    schema.RareClasses: ("`[data.rare_classes]`", "table"),
+    schema_train.Train: ("`[train]`", "table"),
+    schema_train.Data: ("`[data]`", "table"),
+    schema_train.RareClasses: ("`[data.rare_classes]`", "table"),
     schema.Learner: ("`[models.NAME]` that learns", "learners"),
     schema.Frozen: ("`[models.NAME]` with frozen", "frozen ones"),
     schema.Shadow: ("`[models.NAME]` with shadow_of", "shadows"),
@@ -48,8 +48,8 @@ TABLES: Mapping[type, tuple[str, str]] = {
 """The classes of the schema in the order of the page, each with its heading and with what it is called as a type."""
 
 TYPES = {
-    (schema.Data, "train"): "table of the dataset's options",
-    (schema.Data, "val"): "table of the dataset's options",
+    (schema_train.Data, "train"): "table of the dataset's options",
+    (schema_train.Data, "val"): "table of the dataset's options",
     (schema.Term, "turn"): "string or list of strings",
 }
 """Where a recipe may write something else than the type of the field says."""
@@ -60,7 +60,10 @@ NOUNS = {
     float: ("number", "numbers"),
     str: ("string", "strings"),
     Path: ("path", "paths"),
-    schema.ByName: ("[class by name](recipes.md#classes-by-name)", "[classes by name](recipes.md#classes-by-name)"),
+    schema_train.ByName: (
+        "[class by name](recipes.md#classes-by-name)",
+        "[classes by name](recipes.md#classes-by-name)",
+    ),
 }
 
 
@@ -184,7 +187,7 @@ def _default(option: Option, registry: Registry | None) -> str:
 
 def _toml(value: Any) -> str:
     """Write a value as TOML, on one line."""
-    if isinstance(value, schema.ByName):
+    if isinstance(value, schema_train.ByName):
         return _toml({"use": value.use, **value.options} if value.options else value.use)
     if isinstance(value, tuple):
         value = list(value)

@@ -11,8 +11,9 @@ from kdseg.errors import KdsegError, Problem, did_you_mean
 from kdseg.options import component_options
 from kdseg.recipe.keys import KeyPath, join_key, split_key
 from kdseg.recipe.layers import Origins
-from kdseg.recipe.schema import LENGTHS, ByName, Frozen, Learner, Participant, Recipe, Shadow, nature_of
+from kdseg.recipe.schema import Frozen, Learner, Participant, Recipe, Shadow, nature_of
 from kdseg.recipe.schema_keys import keys_of
+from kdseg.recipe.schema_train import LENGTHS, ByName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

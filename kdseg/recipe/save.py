@@ -13,8 +13,8 @@ import toml
 
 from kdseg.components import Component
 from kdseg.recipe.keys import key_text, string_text
-from kdseg.recipe.schema import ByName, Data
 from kdseg.recipe.schema_keys import keys_of
+from kdseg.recipe.schema_train import ByName, Data
 
 if TYPE_CHECKING:
     from kdseg.recipe.schema import Recipe

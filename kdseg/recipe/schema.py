@@ -1,4 +1,4 @@
-"""What a recipe says: one class a table, one field a key."""
+"""What a recipe says: one class a table, one field a key. `[train]` and `[data]` have a file of their own."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
-from kdseg.components import Backbone, Callback, Dataset, Loss, Metric
+from kdseg.components import Backbone, Callback, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
+from kdseg.recipe.schema_train import ADAMW, MOST_IMAGES, POLY, ByName, Data, Train
 from kdseg.recipe.validators import (
     MOST_STEPS,
     SCALES,
-    divides_batch,
     exactly_one,
     folder_name,
     not_empty,
-    one_participant,
     sha256,
     window_size,
 )
@@ -27,101 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attrs import Attribute
-
-MOST_IMAGES = 2**16
-"""Images at a time, at most: more is no batch."""
-LENGTHS = ("epochs", "steps", "steps_of")
-"""The keys of `Train` that give the length of the run; a recipe says exactly one."""
-
-
-@frozen(kw_only=True)
-class ByName:
-    """A class of another library by its own name, as in ``{ use = "AdamW", lr = 1e-3 }``."""
-
-    use: str
-    options: dict[str, Any] = field(factory=dict)
-    """Plain TOML values. The engine checks them against the signature of the class."""
-
-
-@frozen(kw_only=True)
-class Train:
-    """How long and how the learners train."""
-
-    epochs: Annotated[int | None, "length of the run: passes over the training split"] = field(
-        default=None, validator=optional([ge(1), le(1_000_000)])
-    )
-    steps: Annotated[int | None, "or its length: optimizer steps, of all turns together"] = field(
-        default=None, validator=optional([ge(1), le(MOST_STEPS)])
-    )
-    steps_of: Annotated[dict[str, int] | None, "or its length: one participant's steps, as { student = 600 }"] = field(
-        default=None, validator=one_participant
-    )
-    batch_size: Annotated[int, "images of an optimizer step, over all processes and micro-batches"] = field(
-        default=8, validator=[ge(1), le(MOST_IMAGES)]
-    )
-    micro_batches: Annotated[int, "parts of the batch that pass through the networks one after another"] = field(
-        default=1, validator=[ge(1), divides_batch]
-    )
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
-    compile: Annotated[bool, "run the networks through torch.compile"] = False
-    fuse: Annotated[
-        Literal["auto", "torch", "off"],
-        "compute losses that allow it in one pass, by a loop compiled here where that can be; torch: by PyTorch alone",
-    ] = "auto"
-    workers: Annotated[int, "processes that load images, for each training process"] = field(
-        default=2, validator=[ge(0), le(256)]
-    )
-    tune_malloc: Annotated[bool, "raise the C library's mmap and trim thresholds; Linux only"] = True
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse several lengths, or none."""
-        exactly_one(self, LENGTHS)
-
-
-@frozen(kw_only=True)
-class RareClasses:
-    """Rare-class sampling: training images drawn by the classes that they hold, rare ones more often (2111.14887)."""
-
-    temperature: Annotated[float, "the smaller, the more often the rarest classes come, 1e-6..1e6"] = field(
-        default=0.01, validator=[ge(1e-6), le(1e6)]
-    )
-    min_share: Annotated[
-        float, "the share of its pixels, 0..1, that a class must exceed for an image to be drawn for it"
-    ] = field(default=0.0015, validator=[ge(0), lt(1)])
-    min_crop_share: Annotated[
-        float, "the share of the pixels, 0..1, that the class must reach once `augment` has cropped the image"
-    ] = field(default=0.0057, validator=[ge(0), lt(1)])
-    attempts: Annotated[int, "augmentations of an image, at most, until one shows so much of the class"] = field(
-        default=10, validator=[ge(1), le(1000)]
-    )
-
-
-@frozen(kw_only=True)
-class Data:
-    """The images, and how they are changed on their way to the networks."""
-
-    dataset: Annotated[Dataset, "the dataset"]
-    train: Annotated[Dataset, "options of the dataset that differ for the training split"] = Factory(
-        lambda data: data.dataset, takes_self=True
-    )
-    val: Annotated[Dataset, "options of the dataset that differ for the validation split"] = Factory(
-        lambda data: data.dataset, takes_self=True
-    )
-    augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
-    rare_classes: Annotated[
-        RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"
-    ] = None
-    store: Annotated[Literal["memory", "disk"] | None, "keeps decoded images there, as raw arrays; default: no"] = None
-    mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
-        default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))
-    )
-    std: Annotated[tuple[float, float, float], "what they are divided by then, 0.001..1"] = field(
-        default=(0.229, 0.224, 0.225), validator=deep_iterable(and_(ge(0.001), le(1.0)))
-    )
-
-    def for_split(self, split: str) -> Dataset:
-        """Give the dataset with the options that hold for a split."""
-        return {"train": self.train, "val": self.val}.get(split, self.dataset)
 
 
 @frozen(kw_only=True)
@@ -148,10 +52,8 @@ class Learner:
     nature: ClassVar[str] = "a learner"
 
     backbone: Annotated[Backbone, "the network"]
-    optimizer: Annotated[ByName, "a torch.optim class by its own name"] = ByName(use="AdamW")
-    schedule: Annotated[ByName, "of the learning rate: poly, or a class of torch's by its own name"] = ByName(
-        use="poly"
-    )
+    optimizer: Annotated[ByName, "a torch.optim class by its own name"] = ADAMW
+    schedule: Annotated[ByName, "of the learning rate: poly, or a class of torch's by its own name"] = POLY
     clip: Annotated[float | None, "the largest norm of the gradient"] = field(default=None, validator=optional(gt(0)))
     weights: Annotated[Weights | None, "where it starts; default: fresh weights"] = None
     source_mode: Annotated[Literal["eval", "train"], "the mode of the network where it is only a source"] = "eval"

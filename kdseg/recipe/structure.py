@@ -12,8 +12,9 @@ from kdseg.components import Component, Dataset, kind_of
 from kdseg.errors import KdsegError
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.merge import item_hints, merge, normalise
-from kdseg.recipe.schema import ByName, Data, Learner, Participant, Recipe, Term, nature_of
+from kdseg.recipe.schema import Learner, Participant, Recipe, Term, nature_of
 from kdseg.recipe.schema_keys import keys_of
+from kdseg.recipe.schema_train import ByName, Data
 from kdseg.recipe.values import Mistake, Mistakes, described, expected, literal, mistake, path_value, scalar, unknown
 from kdseg.registry import check_requirements
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from kdseg.recipe.schema import Evaluate, Recipe, Train, Weights
+    from kdseg.recipe.schema import Evaluate, Recipe, Weights
+    from kdseg.recipe.schema_train import Train
 
 
 def exactly_one(table: Any, keys: Sequence[str]) -> None:

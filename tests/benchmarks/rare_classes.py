@@ -19,7 +19,7 @@ from kdseg.data.loader import train_steps
 from kdseg.data.rare_classes import rare_classes
 from kdseg.data.scan import scan
 from kdseg.recipe.load import find_recipe, load_recipe
-from kdseg.recipe.schema import RareClasses
+from kdseg.recipe.schema_train import RareClasses
 
 if TYPE_CHECKING:
     import numpy.typing as npt

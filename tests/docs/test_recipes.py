@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from kdseg.components import Component
-from kdseg.recipe import schema, schema_keys
+from kdseg.recipe import schema, schema_keys, schema_train
 from kdseg.recipe.curves import Points
 from kdseg.recipe.load import load_recipe
 
@@ -135,5 +135,5 @@ def classes(cls):
 def classes_in(hint):
     """Give the classes of the schema that a type holds."""
     if isinstance(hint, type) and attrs.has(hint):
-        return [] if issubclass(hint, Component | schema.ByName) else [hint]
+        return [] if issubclass(hint, Component | schema_train.ByName) else [hint]
     return [cls for arg in get_args(hint) for cls in classes_in(arg)]

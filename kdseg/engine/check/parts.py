@@ -12,10 +12,10 @@ from kdseg.data.images import refuse_small
 from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.learn.build import META
-from kdseg.engine.learn.critics import DEFAULT_OPTIMIZER
 from kdseg.engine.learn.optim import build_optimizer, try_optimizer
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.schema import Learner
+from kdseg.recipe.schema_train import ADAMW
 
 if TYPE_CHECKING:
     from kdseg.data.samples import Samples
@@ -63,7 +63,7 @@ def check_critic(spec: TermSpec, term: Term) -> None:
     if critic is None and spec.critic is not None:
         raise KdsegError(f"the loss {spec.loss.name!r} has no critic; leave this key out")
     if critic is not None:
-        optimizer = spec.critic or DEFAULT_OPTIMIZER
+        optimizer = spec.critic or ADAMW
         try_optimizer(optimizer)
         build_optimizer(optimizer, list(critic.parameters()))
 

@@ -8,7 +8,7 @@ import torch
 from attrs import define
 
 from kdseg.engine.learn.optim import build_optimizer
-from kdseg.recipe.schema import ByName
+from kdseg.recipe.schema_train import ADAMW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kdseg.engine.learn.terms import Term
     from kdseg.engine.machine.processes import Processes
     from kdseg.recipe.schema import Recipe
-
-DEFAULT_OPTIMIZER = ByName(use="AdamW")
 
 
 @define(eq=False)
@@ -59,7 +57,7 @@ def build_critics(recipe: Recipe, terms: Mapping[str, Term], precision: str) -> 
         parameters = list(critic.parameters())
         critics[name] = CriticState(
             module=critic,
-            optimizer=build_optimizer(recipe.terms[name].critic or DEFAULT_OPTIMIZER, parameters),
+            optimizer=build_optimizer(recipe.terms[name].critic or ADAMW, parameters),
             scaler=torch.amp.GradScaler(parameters[0].device.type, enabled=precision == "fp16"),
         )
     return critics

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from kdseg.recipe.schema import ByName
+    from kdseg.recipe.schema_train import ByName
 
 _REFUSED_OPTIMIZERS = {
     "Optimizer": "it is a base class",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from kdseg.components import Backbone
     from kdseg.recipe.load import LoadedRecipe
-    from kdseg.recipe.schema import Data, Recipe, Weights
+    from kdseg.recipe.schema import Recipe, Weights
+    from kdseg.recipe.schema_train import Data
 
 
 def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:

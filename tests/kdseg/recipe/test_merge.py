@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdseg.recipe.schema import ByName, Frozen, Learner, Shadow
+from kdseg.recipe.schema import Frozen, Learner, Shadow
+from kdseg.recipe.schema_train import ByName
 
 
 @pytest.fixture

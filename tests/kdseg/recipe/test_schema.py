@@ -9,18 +9,19 @@ from attrs import fields, has
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdseg.recipe import curves, schema
+from kdseg.recipe import curves, schema, schema_train
 from kdseg.recipe.curves import Curve, Points
-from kdseg.recipe.schema import Output, Recipe, Shadow, Term, Train
+from kdseg.recipe.schema import Output, Recipe, Shadow, Term
 from kdseg.recipe.schema_keys import keys_of
+from kdseg.recipe.schema_train import Train
 
 SHARES = st.floats(0, 1)
 WEIGHTS = st.floats(0, 1e3)
 TABLES = [
     cls
-    for module in (schema, curves)
+    for module in (schema, schema_train, curves)
     for _, cls in inspect.getmembers(module, inspect.isclass)
-    if has(cls) and cls.__module__ == module.__name__ and cls is not schema.ByName
+    if has(cls) and cls.__module__ == module.__name__ and cls is not schema_train.ByName
 ]
 
 

@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 
 from kdseg.by_name import OptionError
 from kdseg.engine.learn.optim import build_optimizer, build_schedule
-from kdseg.recipe.schema import ByName
+from kdseg.recipe.schema_train import ByName
 
 OPTIMIZERS = sorted(
     name

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from kdseg.engine.learn.plan import Plan
 from kdseg.errors import KdsegError
 from kdseg.recipe.curves import Curve, Points
-from kdseg.recipe.schema import Learner, Recipe, Term, Train, Turns
+from kdseg.recipe.schema import Learner, Recipe, Term, Turns
+from kdseg.recipe.schema_train import Train
 
 NAMES = ("anna", "berta", "carla")
 TURNS = ("x", "y", "z")
