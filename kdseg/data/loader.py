@@ -84,6 +84,7 @@ def train_steps(
     num_classes: int = IGNORE_INDEX,
     workers: int,
     rare_classes: RareClasses | None = None,
+    pinned: bool = False,
 ) -> Iterator[list[Batch]]:
     """Give, for each optimizer step from `first_step` up to, not including, `last_step`, this process's micro-batches.
 
@@ -103,6 +104,7 @@ def train_steps(
         num_classes: labels of this or more are refused, but for `IGNORE_INDEX`.
         workers: loader processes; 0 loads in this one.
         rare_classes: draws each epoch by its classes, in place of a permutation.
+        pinned: give batches in memory that a GPU reads without waiting; it opens CUDA.
 
     Raises:
         KdsegError: fewer samples than a batch, or a batch that cannot be shared equally; while iterating, whatever is
@@ -131,7 +133,7 @@ def train_steps(
                 start = number * batch_size + (rank * micro_batches + micro_batch) * share
                 yield order[start : start + share]
 
-    batches = _batches(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers)
+    batches = _batches(_BatchMaker(samples, augmentation, num_classes, rare_classes), keys(), workers, pinned=pinned)
     return _grouped(batches, micro_batches)
 
 
@@ -143,8 +145,11 @@ def eval_batches(
     world: int = 1,
     num_classes: int = IGNORE_INDEX,
     workers: int,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """Give this process's samples of a whole split, unchanged and in order: every world-th from `rank` on.
+
+    Arguments are those of `train_steps`.
 
     No sample comes twice or not at all, so processes may have different numbers of batches; the last may be smaller.
 
@@ -153,15 +158,17 @@ def eval_batches(
     """
     mine = range(rank, len(samples), world)
     keys = ([(0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
-    return _batches(_BatchMaker(samples, None, num_classes), keys, workers)
+    return _batches(_BatchMaker(samples, None, num_classes), keys, workers, pinned=pinned)
 
 
-def _batches(make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], workers: int) -> Iterator[Batch]:
+def _batches(
+    make: _BatchMaker, keys: Iterable[Sequence[tuple[int, ...]]], workers: int, *, pinned: bool
+) -> Iterator[Batch]:
     """Give the batches of some keys, from workers through slots of shared memory."""
     # The loader asks for so many batches beyond the one that it is about to give.
-    slots = make_slots(PREFETCHED * workers + 1) if workers else None
+    slots = make_slots(PREFETCHED * workers + 1, pinned=pinned) if workers else None
     if slots is None:
-        yield from read_in_workers(make, keys, workers)
+        yield from read_in_workers(make, keys, workers, pinned=pinned)
         return
     made = read_in_workers(_IntoSlot(make, slots), ((slots.take(), key) for key in keys), workers)
     try:

@@ -38,6 +38,8 @@ class Slots:
     _free: list[int]
     """Of this process, which alone takes them."""
     _lent: set[int]
+    _pinned: bool
+    """Whether a GPU is to read what is given."""
 
     def take(self) -> int:
         """Take a slot that is free."""
@@ -55,17 +57,17 @@ class Slots:
     def tensors(self, number: int, shapes: Sequence[Shape]) -> list[Tensor]:
         """Give what lies in a slot, which is given back when nobody holds any of it.
 
-        Where as many are lent as may be, or there is a GPU, which reads pinned memory more quickly, they are copies.
+        Where as many are lent as may be they are copies, and where memory is to be pinned.
         """
         held = self._bytes(number)
         places = _cut(held, shapes) or []
-        if len(self._lent) < LENT and not torch.cuda.is_available():
+        if len(self._lent) < LENT and not self._pinned:
             self._lent.add(number)
             weakref.finalize(held, self.give_back, number).atexit = False  # each tensor holds it
             return [torch.from_numpy(place) for place in places]
         copies = []
         for place in places:
-            copy = torch.empty(place.shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+            copy = torch.empty(place.shape, dtype=torch.uint8, pin_memory=self._pinned)
             copy.numpy()[...] = place
             copies.append(copy)
         self.give_back(number)
@@ -82,8 +84,13 @@ def _cut(whole: npt.NDArray[np.uint8], shapes: Sequence[Shape]) -> list[npt.NDAr
     return [whole[start:end].reshape(shape) for start, end, shape in zip(ends, ends[1:], shapes, strict=False)]
 
 
-def make_slots(number: int) -> Slots | None:
-    """Make a number of slots, and those to lend; None, where the workers to come would not share them."""
+def make_slots(number: int, *, pinned: bool = False) -> Slots | None:
+    """Make a number of slots, and those to lend; None, where the workers to come would not share them.
+
+    Args:
+        number: how many.
+        pinned: whether tensors are to be given in memory that a GPU reads without waiting.
+    """
     if multiprocessing.get_start_method() != "fork" or not hasattr(mmap, "MAP_ANONYMOUS"):
         return None
     flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _RESERVE_NOTHING
@@ -91,4 +98,4 @@ def make_slots(number: int) -> Slots | None:
         maps = [mmap.mmap(-1, SLOT_BYTES, flags=flags) for _ in range(number + LENT)]
     except OSError:  # address space is limited
         return None
-    return Slots(maps, list(range(len(maps))), set())
+    return Slots(maps, list(range(len(maps))), set(), pinned)

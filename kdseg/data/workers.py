@@ -29,7 +29,9 @@ PREFETCHED = 2
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: int) -> Generator[Made, None, None]:
+def read_in_workers(
+    make: Callable[[Key], Made], keys: Iterable[Key], workers: int, *, pinned: bool = False
+) -> Generator[Made, None, None]:
     """Give ``make(key)`` for each key, in order, made ahead by worker processes.
 
     Closing the iterator, or leaving it behind, ends the workers.
@@ -38,6 +40,7 @@ def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: i
         make: called in the workers; reaches them by fork, or pickled where that is how Python starts processes.
         keys: read in this process.
         workers: how many; 0 makes everything here, when asked.
+        pinned: give what has a `pin_memory` in memory that a GPU reads without waiting; it opens CUDA.
 
     Raises:
         KdsegError: whatever `make` raised, its text as it was; a worker that died.
@@ -51,7 +54,7 @@ def read_in_workers(make: Callable[[Key], Made], keys: Iterable[Key], workers: i
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
         collate_fn=_as_it_is,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pinned,
         worker_init_fn=partial(_start_worker, os.getpid(), closing),
         generator=torch.Generator(),  # else each loader would draw from the global generator
     )

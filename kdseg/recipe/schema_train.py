@@ -49,6 +49,11 @@ class Train:
         default=1, validator=[ge(1), divides_batch]
     )
     precision: Annotated[Literal["fp32", "bf16", "fp16"], "of the arithmetic; weights stay in fp32"] = "fp32"
+    tf32: Annotated[bool, "let a GPU multiply in fp32 with ten bits after the point, which is quicker"] = False
+    deterministic: Annotated[bool, "let a GPU take kernels alone that give the same bits at every run"] = False
+    cudnn_benchmark: Annotated[
+        bool, "let cuDNN try its kernels for each new size and keep the quickest; not where deterministic"
+    ] = True
     compile: Annotated[bool, "run the networks through torch.compile"] = False
     fuse: Annotated[
         Literal["auto", "torch", "off"],

@@ -129,7 +129,7 @@ def start(text: str, batch_size: int, folder: Path) -> Run:
     path = folder / "benchmark.toml"
     path.write_text(HEAD.format(batch_size=batch_size) + text + f'[output]\nfolder = "{folder}"\n', encoding="utf-8")
     loaded = load_recipe(path)
-    processes = Processes.start("fp32")
+    processes = Processes.start(loaded.recipe.train)
     checked = check(loaded)
     return assemble(new_folder(loaded, loaded, processes), evolve(checked, loaded=loaded), processes, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdseg.engine.check.memory import available_memory
+from kdseg.engine.machine.gpus import available_memory
 from kdseg.engine.machine.launch import asks_for_fsdp
 from kdseg.recipe.schema import Learner
 
@@ -45,7 +45,7 @@ def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator
                 f"not the step's {recipe.train.batch_size}; group normalisation would see no difference"
             )
     free = available_memory()
-    if memory > free:
+    if free is not None and memory > free:
         yield f"train.batch_size: a step takes about {memory / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free"
 
 

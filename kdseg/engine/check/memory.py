@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,13 +38,6 @@ def step_memory(participants: Mapping[str, Participant], batch: int, size: tuple
         if learns:
             total += _activations(participant.module, batch, size)
     return total
-
-
-def available_memory() -> int:
-    """Give the bytes free on the device that a run would take: a GPU's, or the machine's."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _activations(module: nn.Module, batch: int, size: tuple[int, int]) -> int:

@@ -19,6 +19,7 @@ from kdseg.engine.check.problems import Found
 from kdseg.engine.learn.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
 from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.learn.plan import Plan
+from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.weights import check_weights, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import split_context
@@ -96,7 +97,7 @@ def _classes(found: Found) -> ClassTable:
 def _build(found: Found, num_classes: int) -> dict[str, Participant]:
     """Make everything that needs neither data nor a device."""
     recipe = found.loaded.recipe
-    if recipe.train.precision == "fp16" and not torch.cuda.is_available():
+    if recipe.train.precision == "fp16" and not gpu_is_here():
         found.add("train.precision", "'fp16' needs a GPU; 'bf16' runs on CPUs too")
     with found.at("data.augment"):
         Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)

@@ -68,10 +68,11 @@ def evaluate(
         world=processes.world,
         num_classes=size,
         workers=workers,
+        pinned=processes.device.type == "cuda",
     )
     for batch in loader:
-        images = normalise(batch.images.to(processes.device, non_blocking=True))
-        target = batch.masks.to(processes.device, non_blocking=True)
+        brought = processes.bring(batch)
+        images, target = normalise(brought.images), brought.masks
         for name, participant in participants.items():
             with processes.autocast():
                 prediction = whole_image.classes(participant.logits, images)

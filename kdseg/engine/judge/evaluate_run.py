@@ -77,7 +77,7 @@ def evaluate_run(
     samples = open_split(recipe, split, judges)
     if all(samples[index].mask is None for index in range(min(8, len(samples)))):
         raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")
-    processes = Processes.start(recipe.train.precision)
+    processes = Processes.start(recipe.train)
     classes = recipe.data.dataset.class_table()
     participants = build_participants(recipe, len(classes), processes.device, names)
     frozen = {name: weights_file(name, weights) for name, _, weights in weighted_models(recipe)}

@@ -12,6 +12,7 @@ from kdseg.data.image_files import read_rgb
 from kdseg.data.images import refuse_small
 from kdseg.data.pictures import make_folder, overlay, write_image
 from kdseg.engine.judge.submissions import find_submission, refuse_other_classes, refuse_strays
+from kdseg.engine.machine.arithmetic import set_arithmetic
 from kdseg.engine.models.model import load
 from kdseg.engine.models.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
@@ -69,6 +70,7 @@ def predict_files(
         refuse_strays(output / name for file in targets for name in _plain_names(file))
     if torch.cuda.is_available():
         network.cuda()
+        set_arithmetic(network.mean.device)
     make_folder(output)
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, written in each:

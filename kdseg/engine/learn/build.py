@@ -171,14 +171,14 @@ def build_learners(
         parts = tuple(term.module for term in terms.values() if term.learner == name)
         groups = [{"params": list(participant.module.parameters())}]
         groups += [{"params": own_parameters(part)} for part in parts]
-        optimizer = build_optimizer(spec.optimizer, [group for group in groups if group["params"]])
-        device = next(participant.module.parameters()).device.type
+        device = next(participant.module.parameters()).device
+        optimizer = build_optimizer(spec.optimizer, [group for group in groups if group["params"]], device)
         learners[name] = LearnerState(
             participant=participant,
             optimizer=optimizer,
             schedule=build_schedule(spec.schedule, optimizer, plan.learner_steps[name]),
             clip=spec.clip,
-            scaler=torch.amp.GradScaler(device, enabled=precision == "fp16"),
+            scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         )
     return learners
 

@@ -57,7 +57,7 @@ def build_critics(recipe: Recipe, terms: Mapping[str, Term], precision: str) -> 
         parameters = list(critic.parameters())
         critics[name] = CriticState(
             module=critic,
-            optimizer=build_optimizer(recipe.terms[name].critic or ADAMW, parameters),
+            optimizer=build_optimizer(recipe.terms[name].critic or ADAMW, parameters, parameters[0].device),
             scaler=torch.amp.GradScaler(parameters[0].device.type, enabled=precision == "fp16"),
         )
     return critics

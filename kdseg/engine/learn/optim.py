@@ -7,9 +7,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+from attrs import evolve
 from torch.optim import lr_scheduler
 
 from kdseg.by_name import OptionError, construct, lookup
+from kdseg.engine.machine.gpus import gpu_is_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +36,9 @@ _REFUSED_SCHEDULES = {
     "SequentialLR": "it takes other schedules, which a recipe cannot hold",
     "ChainedScheduler": "it takes other schedules, which a recipe cannot hold",
 }
+_FUSED = {"Adam", "AdamW", "SGD"}
+"""Those that torch has fused for GPUs."""
+_OTHER_WAYS = {"fused", "foreach", "capturable", "differentiable"}
 _TRIAL_STEPS = 100
 _TRIAL_WEIGHT = 0.1
 _FARTHEST = 1e5
@@ -45,26 +50,40 @@ _LENGTHS = ("total_steps", "total_iters", "T_max")
 """What torch's schedules call their length: filled in with the learner's own steps unless the recipe states it."""
 
 
-def build_optimizer(spec: ByName, parameters: Iterable[nn.Parameter] | list[dict[str, Any]]) -> Optimizer:
+def build_optimizer(
+    spec: ByName, parameters: Iterable[nn.Parameter] | list[dict[str, Any]], device: torch.device | None = None
+) -> Optimizer:
     """Make a `torch.optim` optimizer by its own name.
+
+    Args:
+        spec: its name and options.
+        parameters: what it trains.
+        device: where they are. On a GPU torch's fused implementation is taken, one kernel for all weights, where there
+            is one and the options choose no other.
 
     Raises:
         kdseg.by_name.OptionError: for a name or an option that does not fit.
     """
     cls = lookup(torch.optim, spec.use, torch.optim.Optimizer, _REFUSED_OPTIMIZERS)
-    optimizer: Optimizer = construct(cls, spec.options, parameters)
+    options = spec.options
+    if device is not None and device.type == "cuda" and spec.use in _FUSED and not _OTHER_WAYS & options.keys():
+        options = options | {"fused": True}
+    optimizer: Optimizer = construct(cls, options, parameters)
     return optimizer
 
 
 def try_optimizer(spec: ByName) -> None:
     """Take steps down a slope, as some options fail at a step alone, and others make no step lead down.
 
+    On the CPU, whatever the run will take: a check opens no GPU.
+
     Raises:
         OptionError: for a name or an option that does not fit, or options that cannot train anything.
         Exception: whatever a step raises.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # some options work on one of them alone
-    weight = torch.nn.Parameter(torch.full((2, 1, 3, 3), _TRIAL_WEIGHT, device=device))
+    if gpu_is_here() and "capturable" in spec.options:  # which no CPU can try
+        spec = evolve(spec, options={name: value for name, value in spec.options.items() if name != "capturable"})
+    weight = torch.nn.Parameter(torch.full((2, 1, 3, 3), _TRIAL_WEIGHT))
     optimizer = build_optimizer(spec, [weight])
     if not 0 <= optimizer.defaults.get("momentum", 0) < 1:
         raise OptionError([("momentum", f"must be from 0 to below 1; found {optimizer.defaults['momentum']}")])

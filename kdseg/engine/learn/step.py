@@ -121,10 +121,8 @@ class Stepper:
         )
 
     def _on_device(self, batch: Batch) -> DeviceBatch:
-        return DeviceBatch(
-            images=self.normalise(batch.images.to(self.processes.device, non_blocking=True)),
-            target=batch.masks.to(self.processes.device, non_blocking=True).long(),
-        )
+        brought = self.processes.bring(batch)
+        return DeviceBatch(images=self.normalise(brought.images), target=brought.masks.long())
 
     def _divisors(self, active: Sequence[ActiveTerm], batches: Sequence[DeviceBatch]) -> dict[str, Tensor]:
         """What each term's sum is divided by: its count over the global batch, known before the first forward."""

@@ -10,8 +10,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, broadcast_object_list
-from attrs import define
+from attrs import define, field
 
+from kdseg.engine.machine.arithmetic import set_arithmetic
 from kdseg.engine.machine.launch import asks_for_fsdp, refuse_other_engines
 from kdseg.engine.machine.sharding import is_sharded, refuse_unfit_for_sharding
 from kdseg.errors import KdsegError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
+
+    from kdseg.data.loader import Batch
+    from kdseg.recipe.schema_train import Train
 
 T = TypeVar("T")
 
@@ -35,15 +39,18 @@ class Processes:
     """The processes of a run, seen from one of them."""
 
     accelerator: Accelerator
+    _copies: torch.cuda.Stream | None = field(default=None, init=False)
+    """Of a GPU: what is copied to it by itself, while it calculates."""
 
     @classmethod
-    def start(cls, precision: str) -> Processes:
-        """Join the processes that `accelerate launch` started, or be the only one.
+    def start(cls, train: Train) -> Processes:
+        """Join the processes that `accelerate launch` started, or be the only one, and calculate as `[train]` says.
 
         Raises:
             KdsegError: for a precision that the device lacks, and for launchers that cannot serve several learners.
         """
         refuse_other_engines()
+        precision = train.precision
         # A run before this one, of a teacher, may have had another precision; and FSDP is not set up twice.
         AcceleratorState._reset_state(reset_partial_state=asks_for_fsdp())  # noqa: SLF001
         try:
@@ -67,6 +74,12 @@ class Processes:
                 f"{started} processes were started, but each would train alone: Accelerate joins them on GPUs, and on "
                 "CPUs only where ACCELERATE_USE_CPU=1 is set"
             )
+        set_arithmetic(
+            accelerator.device,
+            tf32=train.tf32,
+            deterministic=train.deterministic,
+            cudnn_benchmark=train.cudnn_benchmark,
+        )
         return cls(accelerator)
 
     @property
@@ -94,6 +107,20 @@ class Processes:
     def sharded(self) -> bool:
         """Whether learners lie in parts over the processes."""
         return bool(self.accelerator.distributed_type == DistributedType.FSDP)
+
+    def bring(self, batch: Batch) -> Batch:
+        """Give a batch on this process's device; to a GPU it travels beside what that is still calculating."""
+        if self.device.type != "cuda":
+            return batch.to(self.device)
+        if self._copies is None:
+            self._copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call] # likewise
+        with torch.cuda.stream(self._copies):
+            brought = batch.to(self.device)
+        calculating = torch.cuda.current_stream(self.device)
+        calculating.wait_stream(self._copies)
+        for values in (brought.images, brought.masks):
+            values.record_stream(calculating)  # else their memory could be written anew while it is read
+        return brought
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the forward in the recipe's precision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kdseg.data.loader import train_steps
@@ -12,6 +13,8 @@ from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kdseg.engine.machine.signals import StopSignals
     from kdseg.engine.run.state import Run
     from kdseg.recipe.schema import Recipe
@@ -48,14 +51,17 @@ def train(run: Run, signals: StopSignals) -> None:
         num_classes=len(run.classes),
         workers=recipe.train.workers,
         rare_classes=run.rare_classes,
+        pinned=run.processes.device.type == "cuda",
     )
+    compiled: set[tuple[str, bool]] = set()
     began = time.perf_counter()
     for micro_batches in steps:
         signals.ending = "this step"
         if run.step % run.plan.steps_per_epoch == 0:
             run.emit("on_epoch_start")
         run.batch = micro_batches[-1]
-        report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
+        with _compiling_told(run, compiled):
+            report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
         run.step += 1
         now = time.perf_counter()
         run.note(report, now - began)
@@ -83,6 +89,29 @@ def _looks(recipe: Recipe, step: int) -> bool:
     every = recipe.tracking.insight_every
     turns = 1 if recipe.turns is None else len(recipe.turns.order)  # at each turn, not at one for ever
     return every > 0 and step % every < turns
+
+
+@contextmanager
+def _compiling_told(run: Run, compiled: set[tuple[str, bool]]) -> Iterator[None]:
+    """Say that a step compiles networks, and how long that took.
+
+    Args:
+        run: which takes the step.
+        compiled: the participants that ran before, each as learner and as mere source, which are compiled apart.
+    """
+    active = run.plan.active(run.step) if run.recipe.train.compile else ()
+    learning = {(term.learner, True) for term in active}
+    sources = {(term.source, False) for term in active if term.source is not None}
+    fresh = (learning | {one for one in sources if (one[0], True) not in learning}) - compiled
+    if not fresh:
+        yield
+        return
+    names = " and ".join(sorted(f"{name}{'' if learns else ' as a source'}" for name, learns in fresh))
+    log.info("train.compile: step %d compiles %s first", run.step + 1, names)
+    began = time.perf_counter()
+    yield
+    compiled |= fresh
+    log.info("train.compile: step %d took %.1f s", run.step + 1, time.perf_counter() - began)
 
 
 def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:

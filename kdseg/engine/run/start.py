@@ -14,6 +14,7 @@ from kdseg.engine.check.phases import Checked, check
 from kdseg.engine.folders.files import disk_told
 from kdseg.engine.folders.run_folder import LOG, RECIPE, find_run, is_finished, runs_of
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
+from kdseg.engine.machine.arithmetic import arithmetic_told
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.machine.signals import StopSignals
 from kdseg.engine.models.weights import settle_weights
@@ -49,7 +50,7 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
     Raises:
         KdsegError: for all that a person can mend.
     """
-    processes = Processes.start(loaded.recipe.train.precision)
+    processes = Processes.start(loaded.recipe.train)
     if resume:
         unfinished = processes.agree(next((run for run in runs_of(loaded) if not is_finished(run)), None))
         if unfinished is not None:
@@ -58,7 +59,7 @@ def run_recipe(loaded: LoadedRecipe, *, resume: bool = False, console: Callable[
     def train_first(other: LoadedRecipe) -> Path:
         nonlocal processes
         folder = run_recipe(other, resume=resume, console=console).folder
-        processes = Processes.start(loaded.recipe.train.precision)  # the other recipe's may be another
+        processes = Processes.start(loaded.recipe.train)  # the other recipe's may be another
         return folder
 
     checked = _checked(loaded, processes)
@@ -84,7 +85,7 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
 
 def _go_on(folder: Path, processes: Processes | None, console: Callable[[], Hooks] | None) -> Finished:
     loaded = load_recipe(folder / RECIPE)
-    processes = processes or Processes.start(loaded.recipe.train.precision)
+    processes = processes or Processes.start(loaded.recipe.train)
     with raw_samples(_checked(loaded, processes)) as checked:
         return _train_in(folder, checked, processes, console)
 
@@ -113,6 +114,8 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
         if processes.is_main:
             for warning in checked.warnings:
                 log.warning("%s", warning)
+            if processes.device.type == "cuda":
+                log.info("%s", arithmetic_told(checked.loaded.recipe.train, processes.device))
         if checked.loaded.recipe.train.tune_malloc:
             raise_malloc_thresholds()
         run = assemble(folder, checked, processes, console)

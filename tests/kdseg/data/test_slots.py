@@ -82,8 +82,7 @@ def test_batches_that_are_held_for_any_time_stay_as_they_were(scenes, seed):
             assert any(torch.equal(image, one) for one in same.images)
 
 
-def test_a_slot_is_lent_until_nobody_holds_any_of_it(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # where there is a GPU, they are copied
+def test_a_slot_is_lent_until_nobody_holds_any_of_it():
     kept = slots.make_slots(1)
     taken = [kept.take() for _ in range(slots.LENT + 1)]
     shapes = [(2, 3), (4,)]

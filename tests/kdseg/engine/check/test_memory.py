@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from kdseg.components import BackboneContext
-from kdseg.engine.check.memory import available_memory, step_memory
+from kdseg.engine.check.memory import step_memory
 from kdseg.engine.learn.participants import Participant
+from kdseg.engine.machine.gpus import available_memory
 from kdseg.plugins import load_plugins
 from kdseg.recipe.schema import Frozen, Learner, Weights
 

@@ -192,3 +192,39 @@ def test_groups_keep_their_own_rates():
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1 * share, 0.01 * share])
         optimizer.step()
         schedule.step()
+
+
+GPU = torch.device("cuda")
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD"])
+def test_a_gpu_takes_the_fused_implementation(name):
+    options = {"lr": 0.01, "weight_decay": 0.1}
+    assert build_optimizer(ByName(use=name, options=options), network().parameters(), GPU).defaults["fused"]
+    for way in ("foreach", "capturable"):
+        if name != "SGD" or way == "foreach":
+            chosen = ByName(use=name, options=options | {way: True})
+            assert not build_optimizer(chosen, network().parameters(), GPU).defaults["fused"]
+    assert not build_optimizer(ByName(use=name, options=options), network().parameters()).defaults["fused"]
+
+
+def test_an_optimizer_without_one_is_as_it_was():
+    assert "fused" not in build_optimizer(ByName(use="NAdam"), network().parameters(), GPU).defaults
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD"])
+def test_fused_steps_are_the_plain_ones(name, options):
+    """torch's own kernels, here those for the CPU, to float64's rounding."""
+    spec = ByName(use=name, options={"lr": 0.01, **options, **({"momentum": 0.9} if name == "SGD" else {})})
+    ends = []
+    for device in (None, GPU):
+        torch.manual_seed(0)
+        module = network().double()
+        optimizer = build_optimizer(spec, module.parameters(), device)
+        for _ in range(20):
+            for parameter in module.parameters():
+                parameter.grad = torch.randn_like(parameter)
+            optimizer.step()
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in module.parameters()]))
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-12, atol=1e-12)
