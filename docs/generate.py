@@ -51,6 +51,7 @@ TYPES = {
     (schema_train.Data, "train"): "table of the dataset's options",
     (schema_train.Data, "val"): "table of the dataset's options",
     (schema.Term, "turn"): "string or list of strings",
+    (schema.Term, "source"): "string or list of strings",
 }
 """Where a recipe may write something else than the type of the field says."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         DatasetContext,
         Diagnostic,
         DiagnosticContext,
+        Ensemble,
+        EnsembleContext,
         Loss,
         LossContext,
         Metric,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from kdseg.diagnostics import Accumulator, Findings
     from kdseg.engine.folders.metrics_file import read_metrics
     from kdseg.engine.models.model import load
+    from kdseg.ensembles import Combination
     from kdseg.errors import KdsegError
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
@@ -39,13 +42,15 @@ _HOMES = {
     "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
-        "Diagnostic", "DiagnosticContext", "Loss", "LossContext", "Metric", "MetricContext",
+        "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Loss", "LossContext", "Metric",
+        "MetricContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Findings"),
+    "kdseg.ensembles": ("Combination",),
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
     "kdseg.errors": ("KdsegError",),
@@ -68,11 +73,14 @@ __all__ = [
     "CallbackContext",
     "ClassShares",
     "ClassTable",
+    "Combination",
     "Dataset",
     "DatasetContext",
     "Defect",
     "Diagnostic",
     "DiagnosticContext",
+    "Ensemble",
+    "EnsembleContext",
     "FileSamples",
     "Findings",
     "FusedLoss",

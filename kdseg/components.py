@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator
+    from kdseg.ensembles import Combination
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
     from kdseg.metrics.measure import Measure
@@ -141,6 +142,23 @@ class Loss(Component):
 
 
 @frozen(kw_only=True)
+class EnsembleContext:
+    """What an ensemble is built for."""
+
+    num_classes: int
+    sources: int
+    """How many predictions it makes one of."""
+
+
+class Ensemble(Component):
+    """How several sources of a term become one. `build` gives a `kdseg.ensembles.Combination`."""
+
+    def build(self, ctx: EnsembleContext) -> Combination:
+        """Make the working combination."""
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
 class DiagnosticContext:
     """What a diagnostic is built for."""
 
@@ -222,12 +240,13 @@ KINDS: Mapping[str, Kind] = {
         Kind("backbone", Backbone),
         Kind("dataset", Dataset),
         Kind("loss", Loss),
+        Kind("ensemble", Ensemble),
         Kind("metric", Metric),
         Kind("diagnostic", Diagnostic),
         Kind("callback", Callback),
     )
 }
-"""A seventh kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""
+"""Another kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""
 
 
 def kind_of(cls: type[Component]) -> Kind:

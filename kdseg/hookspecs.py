@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Loss, Metric
+    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Ensemble, Loss, Metric
 
 hookspec = pluggy.HookspecMarker("kdseg")
 hookimpl = pluggy.HookimplMarker("kdseg")
@@ -54,6 +54,18 @@ def kdseg_losses() -> Iterable[type[Loss]]:  # type: ignore[empty-body]
         @hookimpl
         def kdseg_losses():
             return [PixelKL]
+    """
+
+
+@hookspec
+def kdseg_ensembles() -> Iterable[type[Ensemble]]:  # type: ignore[empty-body]
+    """Hand over ensembles.
+
+    Example::
+
+        @hookimpl
+        def kdseg_ensembles():
+            return [Probabilities]
     """
 
 

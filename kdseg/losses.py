@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import nn
 
 from kdseg.data.samples import IGNORE_INDEX
@@ -27,6 +27,10 @@ class Prediction:
     """Features N×C'×H'×W' by tap name, in the order in which the network made them."""
     heads: Mapping[str, Tensor] = field(factory=dict)
     """Further outputs of the network, by its own names."""
+
+    def of(self, head: str | None) -> Prediction:
+        """Give it with a further head's logits in place of the main ones; as it is, where no head is named."""
+        return self if head is None else evolve(self, logits=self.heads[head])
 
 
 def _alone(values: Tensor) -> Tensor:

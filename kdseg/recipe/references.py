@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from kdseg.errors import KdsegError, did_you_mean
+from kdseg.recipe.heads import Head
 from kdseg.recipe.schema import NAME, Learner, nature_of
 
 if TYPE_CHECKING:
@@ -78,27 +79,37 @@ class _Names:
 
 def _term(path: KeyPath, term: Mapping[str, Any], names: _Names, registry: Registry) -> Iterator[Mistake]:
     """Check what a term refers to, and that it has a source if its loss wants one."""
-    learner, source, turn = term.get("learner"), term.get("source"), term.get("turn")
+    learner = term.get("learner")
     if isinstance(learner, str):
-        yield from names.learner((*path, "learner"), learner)
-    if isinstance(source, str):
-        yield from names.participant((*path, "source"), source)
-        if source == learner:
-            yield (*path, "source"), f"{source!r} is the learner itself; its source may be a shadow of it"
-    if isinstance(turn, str):
-        yield from names.turn((*path, "turn"), turn)
-    for number, one in _strings(turn):
-        yield from names.turn((*path, "turn", number), one)
+        yield from names.learner((*path, "learner"), Head.of(learner).participant)
+    for key, turn in _one_or_several(term, "turn"):
+        yield from names.turn((*path, *key), turn)
+    sources = _one_or_several(term, "source")
+    for key, source in sources:
+        yield from names.participant((*path, *key), Head.of(source).participant)
+    yield from _ensemble(path, term, [source for _, source in sources])
     try:
         entry = registry.find("loss", str(_table(term, "loss").get("use")))
     except KdsegError:  # told where the loss is structured
         return
     role = cast("type[Loss]", entry.cls).role
-    if role == "distillation" and "source" not in term:
+    if role == "distillation" and not term.get("source"):
         yield (*path, "source"), f"missing: the loss {entry.name!r} compares with a source; name a participant"
-    if role != "distillation" and "source" in term:
+    if role != "distillation" and term.get("source"):
         wants = "compares with the labels" if role == "supervised" else "looks at the learner alone"
         yield (*path, "source"), f"the loss {entry.name!r} {wants} and takes no source; leave this key out"
+
+
+def _ensemble(path: KeyPath, term: Mapping[str, Any], sources: list[str]) -> Iterator[Mistake]:
+    """Check that what a term compares with is another than what it teaches, and that several become one."""
+    if sources == [term.get("learner")]:
+        yield (*path, "source"), f"{sources[0]!r} is the learner itself; its source may be a shadow of it"
+    if len(sources) > 1 and "combine" not in term:
+        yield (*path, "combine"), f'missing: how {len(sources)} sources become one, such as "probabilities"'
+    if len(sources) < 2 and "combine" in term:  # noqa: PLR2004 (several)
+        yield (*path, "combine"), "there is one source at most, and nothing to combine; leave this key out"
+    for source in sorted({source for source in sources if sources.count(source) > 1}):
+        yield (*path, "source"), f"names {source!r} more than once"
 
 
 def _words(document: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -128,6 +139,12 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _order(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Give the turns as they come, each with its index."""
     return _strings(_table(document, "turns").get("order"))
+
+
+def _one_or_several(term: Mapping[str, Any], key: str) -> list[tuple[tuple[str, ...], str]]:
+    """Give the strings at a key that takes one or a list of them, each with where it stands."""
+    value = term.get(key)
+    return [((key,), value)] if isinstance(value, str) else [((key, n), one) for n, one in _strings(value)]
 
 
 def _strings(value: Any) -> list[tuple[str, str]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
-from kdseg.components import Backbone, Callback, Loss, Metric
+from kdseg.components import Backbone, Callback, Ensemble, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
+from kdseg.recipe.heads import Head
 from kdseg.recipe.schema_train import ADAMW, MOST_IMAGES, POLY, ByName, Data, Train
 from kdseg.recipe.validators import (
     MOST_STEPS,
@@ -107,8 +108,9 @@ class Term:
     """One loss of one learner."""
 
     turn: Annotated[tuple[str, ...], "the turns in which it counts, one name or several; left out: always"] = ()
-    learner: Annotated[str, "who learns from it"]
-    source: Annotated[str | None, "whom it learns from; left out: the labels"] = None
+    learner: Annotated[str, "who learns from it, or one of its heads: student.branch2"]
+    source: Annotated[tuple[str, ...], "whom it learns from, one or several; left out: the labels"] = ()
+    combine: Annotated[Ensemble | None, "how several sources become one"] = None
     loss: Annotated[Loss, "the loss"]
     weight: Annotated[float | Curve | Points, "a number from 0, or how it changes over the run"] = field(default=1.0)
     critic: Annotated[
@@ -121,6 +123,16 @@ class Term:
             raise ValueError(f"must be >= 0: {value}")
         if isinstance(value, int | float) and value > LARGEST_WEIGHT:
             raise ValueError(f"must be <= {LARGEST_WEIGHT:g}: {value}")
+
+    @property
+    def learns(self) -> Head:
+        """Whose prediction the loss sees, and teaches."""
+        return Head.of(self.learner)
+
+    @property
+    def hears(self) -> tuple[Head, ...]:
+        """Whose predictions it is compared with."""
+        return tuple(map(Head.of, self.source))
 
     def weight_at(self, progress: float) -> float:
         """Give the weight where `progress`, 0..1, of the run's optimizer steps are done."""

@@ -152,9 +152,9 @@ class Structurer:
         return scalar(value, float)
 
     def term(self, value: Any, _: Any) -> Any:
-        """Structure a term, which may name its only turn without a list."""
-        if isinstance(value, dict) and isinstance(value.get("turn"), str):
-            value = value | {"turn": [value["turn"]]}
+        """Structure a term, which may name its only turn, and its only source, without a list."""
+        if isinstance(value, dict):
+            value = value | {key: [value[key]] for key in ("turn", "source") if isinstance(value.get(key), str)}
         return self.table(value, Term)
 
     def data(self, value: Any, _: Any) -> Any:

@@ -53,13 +53,14 @@ def _about_learning(recipe: Recipe) -> Iterator[str]:
     for name, model in recipe.models.items():
         if not isinstance(model, Learner):
             continue
-        terms = {label: term for label, term in recipe.terms.items() if term.learner == name}
+        terms = {label: term for label, term in recipe.terms.items() if term.learns.participant == name}
         if not any(term.loss.role == "supervised" for term in terms.values()) and model.weights is None:
             for label, term in terms.items():
-                source = None if term.source is None else recipe.models[term.source]
-                if isinstance(source, Learner) and source.weights is None:
+                sources = {head.participant: recipe.models[head.participant] for head in term.hears}
+                if sources and all(isinstance(one, Learner) and one.weights is None for one in sources.values()):
+                    named = " and ".join(map(repr, sources))
                     yield (
-                        f"terms.{label}: {name!r} learns from no labels, and its source {term.source!r} starts "
+                        f"terms.{label}: {name!r} learns from no labels, and its source {named} starts "
                         "untrained; a supervised term, or weights for the source, would give it something to learn"
                     )
         if len(terms) == 1:

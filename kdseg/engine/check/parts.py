@@ -13,14 +13,17 @@ from kdseg.data.labelled import labelled
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.learn.build import META
 from kdseg.engine.learn.optim import build_optimizer, try_optimizer
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.schema import Learner
 from kdseg.recipe.schema_train import ADAMW
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kdseg.data.samples import Samples
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.learn.terms import Term
+    from kdseg.recipe.heads import Head
     from kdseg.recipe.schema import Recipe
     from kdseg.recipe.schema import Term as TermSpec
 
@@ -68,19 +71,39 @@ def check_critic(spec: TermSpec, term: Term) -> None:
         build_optimizer(optimizer, list(critic.parameters()))
 
 
-def try_forward(participant: Participant, batch: int, size: tuple[int, int], num_classes: int) -> None:
-    """Run a batch through on the meta device, in the mode that training needs."""
+def try_forward(
+    participant: Participant, batch: int, size: tuple[int, int], num_classes: int
+) -> dict[str, tuple[int, ...]]:
+    """Run a batch through on the meta device, in the mode that training needs, and give the shapes of further heads."""
     learns = isinstance(participant.spec, Learner)
     participant.set_training(learns)
     try:
-        logits = participant.predict(torch.empty(batch, 3, *size, device=META)).logits
+        prediction = participant.predict(torch.empty(batch, 3, *size, device=META))
     except Exception as error:
         raise KdsegError(
             f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "
             "fewer down-samplings may mend it"
         ) from error
-    if logits.shape != (batch, num_classes, *size):
+    if prediction.logits.shape != (batch, num_classes, *size):
         raise KdsegError(
-            f"gives logits {tuple(logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
+            f"gives logits {tuple(prediction.logits.shape)} for {batch} images of {size[0]}x{size[1]}; "
             f"{(batch, num_classes, *size)} is right"
         )
+    return {name: tuple(head.shape) for name, head in prediction.heads.items()}
+
+
+def check_head(head: Head, heads: Mapping[str, tuple[int, ...]], logits: tuple[int, ...]) -> None:
+    """Refuse a head that the network lacks, or one that gives no logits.
+
+    Args:
+        head: which is meant.
+        heads: the shapes of those that its participant has.
+        logits: the shape that is right.
+    """
+    if head.name is None:
+        return
+    if head.name not in heads:
+        hint = did_you_mean(head.name, heads) or f"; it has {', '.join(heads) or 'none'}"
+        raise KdsegError(f"{head.participant} has no further head {head.name!r}{hint}")
+    if heads[head.name] != logits:
+        raise KdsegError(f"the head {head.name!r} of {head.participant} gives {heads[head.name]}; {logits} is right")

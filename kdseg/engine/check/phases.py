@@ -13,7 +13,14 @@ from kdseg.data.images import refuse_small
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
 from kdseg.engine.check.advice import advice
 from kdseg.engine.check.memory import step_memory
-from kdseg.engine.check.parts import IMAGES_READ, check_critic, check_output_folder, check_samples, try_forward
+from kdseg.engine.check.parts import (
+    IMAGES_READ,
+    check_critic,
+    check_head,
+    check_output_folder,
+    check_samples,
+    try_forward,
+)
 from kdseg.engine.check.plan import check_plan
 from kdseg.engine.check.problems import Found
 from kdseg.engine.learn.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
@@ -180,15 +187,20 @@ def _fit(
     recipe = found.loaded.recipe
     check_plan(found, plan)
     batch = recipe.train.batch_size // (world * recipe.train.micro_batches)
+    heads = {}
     for name, participant in participants.items():
         if isinstance(participant.spec, Learner) and plan.learner_steps[name]:
             with found.at(f"models.{name}.schedule"):
                 try_schedule(participant.spec.schedule, participant.spec.optimizer, plan.learner_steps[name])
         with found.at(f"models.{name}.backbone"):
-            try_forward(participant, batch, size, num_classes)
+            heads[name] = try_forward(participant, batch, size, num_classes)
     found.end_of_phase()
     taps = {}
     for name, spec in recipe.terms.items():
+        for key, named in (("learner", [spec.learns]), ("source", spec.hears)):
+            with found.at(f"terms.{name}.{key}"):
+                for head in named:
+                    check_head(head, heads[head.participant], (batch, num_classes, *size))
         with found.at(f"terms.{name}.loss"):
             taps[name] = term_taps(spec, participants)
     found.end_of_phase()

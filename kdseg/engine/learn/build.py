@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from attrs import frozen
 
-from kdseg.components import BackboneContext, ClassShares, LossContext
+from kdseg.components import BackboneContext, ClassShares, EnsembleContext, LossContext
 from kdseg.data.streams import stream
 from kdseg.engine.learn.optim import build_optimizer, build_schedule
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState, initialise, resolve_tap
@@ -85,13 +85,14 @@ def term_taps(term: TermSpec, participants: Mapping[str, Participant]) -> TermTa
     Raises:
         KdsegError: for a tap that the network lacks.
     """
-    learner = participants[term.learner]
-    source = None if term.source is None else participants[term.source]
+    learner = participants[term.learns.participant]
+    source = participants[term.hears[0].participant] if len(term.hears) == 1 else None
     wanted = TermTaps(*term.loss.taps(_stages(learner), () if source is None else _stages(source)))
     for participant, taps in ((learner, wanted.learner), (source, wanted.source)):
         for tap in taps:
             if participant is None:
-                raise KdsegError(f"asks for the source's tap {tap!r}, but the term has no source")
+                found = "several sources, whose features are not combined" if term.hears else "no source"
+                raise KdsegError(f"asks for the source's tap {tap!r}, but the term has {found}")
             try:
                 resolve_tap(participant.backbone, participant.module, tap)
             except KeyError as error:
@@ -109,9 +110,9 @@ def all_taps(taps: Mapping[str, TermTaps], recipe: Recipe) -> dict[str, set[str]
     """Gather, by participant, the taps that any term reads."""
     wanted: dict[str, set[str]] = {name: set() for name in recipe.models}
     for name, term in recipe.terms.items():
-        wanted[term.learner].update(taps[name].learner)
-        if term.source is not None:
-            wanted[term.source].update(taps[name].source)
+        wanted[term.learns.participant].update(taps[name].learner)
+        if taps[name].source:
+            wanted[term.hears[0].participant].update(taps[name].source)
     return wanted
 
 
@@ -139,14 +140,18 @@ def build_term(
     ctx = LossContext(
         num_classes=num_classes,
         class_shares=class_shares,
-        learner_taps={tap: shapes[spec.learner][tap] for tap in taps.learner},
-        source_taps={tap: shapes[spec.source][tap] for tap in taps.source} if spec.source is not None else {},
+        learner_taps={tap: shapes[spec.learns.participant][tap] for tap in taps.learner},
+        source_taps={tap: shapes[spec.hears[0].participant][tap] for tap in taps.source},
     )
+    combine = None
+    if spec.combine is not None:
+        combine = spec.combine.build(EnsembleContext(num_classes=num_classes, sources=len(spec.hears)))
     module = initialise(lambda: spec.loss.build(ctx), stream(recipe.seed, "loss-weights", name))
     return Term(
         name=name,
-        learner=spec.learner,
-        source=spec.source,
+        learner=spec.learns,
+        sources=spec.hears,
+        combine=combine,
         loss=spec.loss,
         module=module.to(device),  # type: ignore[arg-type]
         learner_taps=taps.learner,
@@ -168,7 +173,7 @@ def build_learners(
         spec = participant.spec
         if not isinstance(spec, Learner):
             continue
-        parts = tuple(term.module for term in terms.values() if term.learner == name)
+        parts = tuple(term.module for term in terms.values() if term.learner.participant == name)
         groups = [{"params": list(participant.module.parameters())}]
         groups += [{"params": own_parameters(part)} for part in parts]
         device = next(participant.module.parameters()).device

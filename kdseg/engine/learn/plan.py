@@ -24,7 +24,9 @@ class ActiveTerm:
 
     name: str
     learner: str
-    source: str | None
+    """The participant that learns."""
+    sources: tuple[str, ...]
+    """The participants that it is compared with."""
     weight: float
 
 
@@ -63,7 +65,12 @@ class Plan:
         """The terms that count at a step: in its turn, and with a weight above 0."""
         turn, progress = self.turn(step), step / self.total_steps
         return tuple(
-            ActiveTerm(name=name, learner=term.learner, source=term.source, weight=weight)
+            ActiveTerm(
+                name=name,
+                learner=term.learns.participant,
+                sources=tuple(dict.fromkeys(head.participant for head in term.hears)),
+                weight=weight,
+            )
             for name, term in self.recipe.terms.items()
             if _in_turn(term, turn) and (weight := term.weight_at(progress)) > 0
         )
@@ -150,7 +157,7 @@ class Plan:
 
     def _steps_until(self, learner: str, wanted: int) -> int:
         """Steps until a learner's turn has come so often. Curves that touch 0 are not foreseen; the check tells."""
-        terms = [term for term in self.recipe.terms.values() if term.learner == learner and term.weight != 0]
+        terms = [term for term in self.recipe.terms.values() if term.learns.participant == learner and term.weight != 0]
         turns = self.recipe.turns
         if turns is None:
             return wanted

@@ -14,7 +14,7 @@ from kdseg.engine.learn.participants import LearnerState, Participant, ShadowSta
 from kdseg.engine.learn.terms import Fusing, Term
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.machine.sharding import reshard
-from kdseg.losses import LossCall, Prediction
+from kdseg.losses import LossCall, Prediction, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,28 +149,26 @@ class Stepper:
         """Run one micro-batch through the group's networks and add to their gradients."""
         terms = {term.name: term for term in group}
         learners = {name: self._learn(name, step, index, batch) for name in {term.learner: None for term in group}}
-        sources = {
-            name: self._source(name, step, index, batch, learners)
-            for name in {term.source: None for term in group if term.source is not None}
-        }
         calls = {name: self._call(name, step, index, batch) for name in terms}
+        heard = {name: self._heard(self.terms[name], step, index, batch, learners, calls[name]) for name in terms}
         scaled = []
         for learner, prediction in learners.items():
             names = [name for name, term in terms.items() if term.learner == learner]
             weighted: dict[str, Tensor] = {}
             for unit in self.fusing.units(names, plain=look is not None):
-                source = None if unit.source is None else sources[unit.source]
+                first = self.terms[unit.terms[0]]
+                mine, source = prediction.of(first.learner.name), heard[first.name]
                 divisors = [sums.divisors[name] for name in unit.terms]
                 if unit.fused is None:
                     (name,) = unit.terms
-                    value = self.terms[name].module(prediction, source, batch.target, calls[name])
+                    value = first.module(mine, source, batch.target, calls[name])
                     value = value / divisors[0].to(value.dtype)
                     weighted[name] = terms[name].weight * value
                     sums.values[name] += value.detach()
                 else:
                     scales = torch.stack([terms[name].weight / sums.divisors[name] for name in unit.terms])
-                    objective, values = unit.fused(prediction, source, batch.target, calls[unit.terms[0]], scales)
-                    weighted[unit.terms[0]] = objective
+                    objective, values = unit.fused(mine, source, batch.target, calls[first.name], scales)
+                    weighted[first.name] = objective
                     for name, value, divisor in zip(unit.terms, values, divisors, strict=True):
                         sums.values[name] += value / divisor
             if look is not None:
@@ -182,9 +180,8 @@ class Stepper:
             torch.autograd.backward(scaled)
         for name, term in terms.items():
             if name in self.critics:
-                mine = _detached(learners[term.learner])
-                theirs = None if term.source is None else sources[term.source]
-                self._teach_critic(name, mine, theirs, batch, calls[name], sums)
+                mine = _detached(learners[term.learner].of(self.terms[name].learner.name))
+                self._teach_critic(name, mine, heard[name], batch, calls[name], sums)
 
     def _teach_critic(
         self, name: str, learner: Prediction, source: Prediction | None, batch: DeviceBatch, call: LossCall, sums: _Sums
@@ -203,6 +200,23 @@ class Stepper:
         participant = self.participants[name]
         participant.set_training(True)
         return self._forward(participant, step, index, batch)
+
+    def _heard(
+        self,
+        term: Term,
+        step: int,
+        index: int,
+        batch: DeviceBatch,
+        learning: Mapping[str, Prediction],
+        call: LossCall,
+    ) -> Prediction | None:
+        """Give what a term's learner is compared with: its source's prediction, or one made of those of several."""
+        sources = [self._source(head.participant, step, index, batch, learning).of(head.name) for head in term.sources]
+        if term.combine is None:
+            return sources[0] if sources else None
+        with torch.no_grad():
+            logits = term.combine([full_precision(source.logits) for source in sources], batch.target, call)
+        return Prediction(logits=logits)
 
     def _source(
         self, name: str, step: int, index: int, batch: DeviceBatch, learning: Mapping[str, Prediction]

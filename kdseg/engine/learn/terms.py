@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import torch
 
     from kdseg.components import Loss
+    from kdseg.ensembles import Combination
     from kdseg.losses import FusedLoss
+    from kdseg.recipe.heads import Head
 
 Fuse = Literal["auto", "torch", "off"]
 log = logging.getLogger(__name__)
@@ -26,11 +28,18 @@ class Term:
     """A term of the recipe with its loss at work."""
 
     name: str
-    learner: str
-    source: str | None
+    learner: Head
+    sources: tuple[Head, ...]
+    combine: Combination | None
+    """What makes one of several sources."""
     loss: Loss
     module: LossModule
     learner_taps: tuple[str, ...]
+
+    def may_join(self, other: Term) -> bool:
+        """Whether it could be computed with another: of one prediction, with the other's sources or with none."""
+        same = self.sources == other.sources and self.combine is other.combine
+        return self.learner == other.learner and (same or not self.sources)
 
 
 @frozen
@@ -38,7 +47,7 @@ class Unit:
     """Terms of one learner that are computed together: several only where their losses offer that."""
 
     terms: tuple[str, ...]
-    source: str | None
+    """That which offers comes first: the others have its sources, or none."""
     fused: FusedLoss | None = None
 
 
@@ -59,7 +68,7 @@ class Fusing:
             plain: compute each by itself, as its loss is written: only then do gradients of single terms exist.
         """
         if plain or self.fuse == "off":
-            return [Unit((name,), self.terms[name].source) for name in names]
+            return [Unit((name,)) for name in names]
         key = tuple(names)
         if key not in self._found:
             self._found[key] = self._fused(key)
@@ -72,15 +81,15 @@ class Fusing:
             term = self.terms[name]
             if name not in left:
                 continue
-            partners = [other for other in left if other != name and self.terms[other].source in (None, term.source)]
+            partners = [other for other in left if other != name and self.terms[other].may_join(term)]
             offer = term.module.fuse(
                 [self.terms[other].module for other in partners], device=self.device, compiled=self.fuse == "auto"
             )
             if offer is None:
                 continue
             by_module = {self.terms[other].module: other for other in (name, *partners)}
-            unit = Unit(tuple(by_module[module] for module in offer.modules), term.source, offer)
+            unit = Unit(tuple(by_module[module] for module in offer.modules), offer)
             fused.append(unit)
             left = [other for other in left if other not in unit.terms]
             log.info("%s: computed %s", " and ".join(f"terms.{one}" for one in unit.terms), offer.how)
-        return fused + [Unit((name,), self.terms[name].source) for name in left]
+        return fused + [Unit((name,)) for name in left]

@@ -101,7 +101,7 @@ def _compiling_told(run: Run, compiled: set[tuple[str, bool]]) -> Iterator[None]
     """
     active = run.plan.active(run.step) if run.recipe.train.compile else ()
     learning = {(term.learner, True) for term in active}
-    sources = {(term.source, False) for term in active if term.source is not None}
+    sources = {(source, False) for term in active for source in term.sources}
     fresh = (learning | {one for one in sources if (one[0], True) not in learning}) - compiled
     if not fresh:
         yield

@@ -77,11 +77,16 @@ class TinyNetwork(nn.Module):
         self.dropout = nn.Dropout2d(options.dropout)
         self.head = nn.Conv2d(2 * width, classes, 1)
         self.edge = nn.Conv2d(2 * width, 1, 1) if options.edge else None
+        self.branch = nn.Conv2d(2 * width, classes, 1) if options.branch else None
 
     def forward(self, images):
         cells = self.dropout(self.decoder(self.encoder(images)))
         logits = F.interpolate(self.head(cells), images.shape[-2:])
-        return logits if self.edge is None else {"logits": logits, "edge": self.edge(cells)}
+        heads = {} if self.edge is None else {"edge": self.edge(cells)}
+        if self.branch is not None:
+            branch = F.interpolate(self.branch(cells), images.shape[-2:])
+            heads |= {"branch": branch, "both": 0.25 * logits + 0.75 * branch}
+        return {"logits": logits, **heads} if heads else logits
 
 
 @frozen(kw_only=True)
@@ -93,6 +98,7 @@ class Tiny(Backbone):
     norm: Annotated[Literal["batch", "group"], "normalisation"] = "group"
     dropout: Annotated[float, "chance that a channel before the head is dropped"] = 0.0
     edge: Annotated[bool, "give a second head"] = False
+    branch: Annotated[bool, "give a second head of logits, and a third that is made of both"] = False
 
     def build(self, ctx):
         return TinyNetwork(self, ctx.num_classes)

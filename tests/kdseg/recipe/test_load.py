@@ -25,7 +25,7 @@ def test_the_reference_recipe_says_what_it_says(load, reference, folder):
     assert recipe.models["student"].schedule.use == "poly"
     assert recipe.turns.order == ("teach", "study", "study")
     assert [term.turn for term in recipe.terms.values()] == [("teach",), ("study",), ("study",)]
-    assert recipe.terms["mimic"].source == "teacher"
+    assert recipe.terms["mimic"].source == ("teacher",)
     assert recipe.terms["mimic"].loss.temperature == 4.0
     assert recipe.callbacks["best"].keep == 2
     assert recipe.tracking.wandb.project == "kdseg"

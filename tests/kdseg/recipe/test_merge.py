@@ -156,7 +156,7 @@ def test_each_problem_is_told_in_the_file_that_states_it(problems, reference):
         "base.toml:25: models.student.backbone.bsae: unknown key; did you mean 'base'?",
         "recipe.toml:3: models.teacher.clip: must be > 0: -2.0",
         "recipe.toml:6: terms.mimic.loss.temperatur: unknown key; did you mean 'temperature'?",
-        "recipe.toml:7: terms.new.learner: missing: who learns from it",
+        "recipe.toml:7: terms.new.learner: missing: who learns from it, or one of its heads: student.branch2",
         "recipe.toml:7: terms.new.loss: missing: the loss",
         "sub/middle.toml:4: train.workers: must be >= 0: -1",
     ]
