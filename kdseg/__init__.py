@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         DiagnosticContext,
         Ensemble,
         EnsembleContext,
+        Gate,
+        GateContext,
         Loss,
         LossContext,
         Metric,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
     from kdseg.errors import KdsegError
+    from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
     from kdseg.losses import FusedLoss, LossCall, LossModule, PixelLoss, Prediction, full_precision, valid_cells
@@ -42,8 +45,8 @@ _HOMES = {
     "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
-        "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Loss", "LossContext", "Metric",
-        "MetricContext",
+        "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Gate", "GateContext", "Loss",
+        "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
@@ -54,6 +57,7 @@ _HOMES = {
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
     "kdseg.errors": ("KdsegError",),
+    "kdseg.gates": ("TurnGate",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
     "kdseg.metrics.measure": ("Measure",),
@@ -84,6 +88,8 @@ __all__ = [
     "FileSamples",
     "Findings",
     "FusedLoss",
+    "Gate",
+    "GateContext",
     "Hooks",
     "KdsegError",
     "Loss",
@@ -99,6 +105,7 @@ __all__ = [
     "Sample",
     "Samples",
     "Submission",
+    "TurnGate",
     "cache_folder",
     "full_precision",
     "hookimpl",

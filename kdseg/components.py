@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator
     from kdseg.ensembles import Combination
+    from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
     from kdseg.metrics.measure import Measure
@@ -159,6 +160,30 @@ class Ensemble(Component):
 
 
 @frozen(kw_only=True)
+class GateContext:
+    """What a gate is built for."""
+
+    turns: tuple[str, ...]
+    """Those that it may choose, in the order of `turns.order`, each once."""
+    participants: tuple[str, ...]
+    """The names of all."""
+    terms: tuple[str, ...]
+    """The names of all."""
+
+
+class Gate(Component):
+    """What chooses the turn of each step by what the step before showed. `build` gives a `kdseg.gates.TurnGate`."""
+
+    def build(self, ctx: GateContext) -> TurnGate:
+        """Make the working gate.
+
+        Raises:
+            KdsegError: its options name what is not there.
+        """
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
 class DiagnosticContext:
     """What a diagnostic is built for."""
 
@@ -241,6 +266,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("dataset", Dataset),
         Kind("loss", Loss),
         Kind("ensemble", Ensemble),
+        Kind("gate", Gate),
         Kind("metric", Metric),
         Kind("diagnostic", Diagnostic),
         Kind("callback", Callback),

@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Ensemble, Loss, Metric
+    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Ensemble, Gate, Loss, Metric
 
 hookspec = pluggy.HookspecMarker("kdseg")
 hookimpl = pluggy.HookimplMarker("kdseg")
@@ -66,6 +66,18 @@ def kdseg_ensembles() -> Iterable[type[Ensemble]]:  # type: ignore[empty-body]
         @hookimpl
         def kdseg_ensembles():
             return [Probabilities]
+    """
+
+
+@hookspec
+def kdseg_gates() -> Iterable[type[Gate]]:  # type: ignore[empty-body]
+    """Hand over gates.
+
+    Example::
+
+        @hookimpl
+        def kdseg_gates():
+            return [Plateau]
     """
 
 

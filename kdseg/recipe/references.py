@@ -38,6 +38,8 @@ def reference_mistakes(document: Mapping[str, Any], registry: Registry) -> Itera
     for name, table in names.models.items():
         if isinstance(table.get("shadow_of"), str):
             yield from names.learner(("models", name, "shadow_of"), table["shadow_of"])
+    if "steps_of" in _table(document, "train") and "gate" in _table(document, "turns"):
+        yield ("train", "steps_of"), "who steps how often is the gate's to say; give the length as `steps` or `epochs`"
     for name in _table(_table(document, "train"), "steps_of"):
         yield from names.learner(("train", "steps_of", name), name)
     for name, term in _table(document, "terms").items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
-from kdseg.components import Backbone, Callback, Ensemble, Loss, Metric
+from kdseg.components import Backbone, Callback, Ensemble, Gate, Loss, Metric
 from kdseg.recipe.curves import LARGEST_WEIGHT, Curve, Points
 from kdseg.recipe.heads import Head
 from kdseg.recipe.schema_train import ADAMW, MOST_IMAGES, POLY, ByName, Data, Train
@@ -98,6 +98,7 @@ class Turns:
 
     unit: Annotated[Literal["step", "epoch"], "how long a turn lasts: an optimizer step or an epoch"] = "step"
     order: Annotated[tuple[str, ...], "the turns, by names of your own"] = field(validator=not_empty)
+    gate: Annotated[Gate | None, "chooses the turn by what the last step showed; left out: they come in order"] = None
     sync: Annotated[
         Literal["simultaneous", "sequential"], "learners of a turn see each other as before its step, or after it"
     ] = "simultaneous"

@@ -23,9 +23,10 @@ from kdseg.engine.check.parts import (
 )
 from kdseg.engine.check.plan import check_plan
 from kdseg.engine.check.problems import Found
-from kdseg.engine.learn.build import META, all_taps, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.learn.build import META, all_taps, build_gate, build_participants, build_term, tap_shapes, term_taps
 from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.learn.plan import Plan
+from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.weights import check_weights, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
@@ -186,6 +187,8 @@ def _fit(
     """See whether plan, sizes, taps and losses fit together."""
     recipe = found.loaded.recipe
     check_plan(found, plan)
+    with found.at("turns.gate"):
+        TurnState(plan, build_gate(recipe))
     batch = recipe.train.batch_size // (world * recipe.train.micro_batches)
     heads = {}
     for name, participant in participants.items():

@@ -228,5 +228,6 @@ _SOUND: Mapping[str, Callable[[Any], bool]] = {
     "scores": _table_of(_table),
     "best": _table_of(_is_best),
     "stop_reason": lambda value: value is None or isinstance(value, str),
+    "turns": lambda value: value is None or (isinstance(value, dict) and value.keys() == {"turn", "gate"}),
     "hooks": _table,
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from attrs import frozen
 
-from kdseg.components import BackboneContext, ClassShares, EnsembleContext, LossContext
+from kdseg.components import BackboneContext, ClassShares, EnsembleContext, GateContext, LossContext
 from kdseg.data.streams import stream
 from kdseg.engine.learn.optim import build_optimizer, build_schedule
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState, initialise, resolve_tap
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kdseg.components import Backbone
     from kdseg.engine.learn.plan import Plan
+    from kdseg.gates import TurnGate
     from kdseg.losses import LossModule
     from kdseg.recipe.schema import Recipe
     from kdseg.recipe.schema import Term as TermSpec
@@ -156,6 +157,25 @@ def build_term(
         module=module.to(device),  # type: ignore[arg-type]
         learner_taps=taps.learner,
     )
+
+
+def build_gate(recipe: Recipe) -> TurnGate | None:
+    """Make what chooses the turns, where the recipe has it.
+
+    Raises:
+        KdsegError: its options name what is not there.
+    """
+    turns = recipe.turns
+    if turns is None or turns.gate is None:
+        return None
+    ctx = GateContext(turns=tuple(dict.fromkeys(turns.order)), participants=(*recipe.models,), terms=(*recipe.terms,))
+    gate = turns.gate.build(ctx)
+    for kind, names, known in (("participant", gate.participants, recipe.models), ("term", gate.terms, recipe.terms)):
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                raise KdsegError(f"asks for the {kind} {name!r}, which is not there{hint}")
+    return gate
 
 
 def own_parameters(loss: LossModule) -> list[nn.Parameter]:

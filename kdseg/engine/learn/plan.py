@@ -54,16 +54,21 @@ class Plan:
         return step // self.steps_per_epoch
 
     def turn(self, step: int) -> str | None:
-        """The turn of a step; None where the recipe has no turns."""
+        """The turn of a step by the recipe's order; None where the recipe has no turns."""
         turns = self.recipe.turns
         if turns is None:
             return None
         slot = step if turns.unit == "step" else self.epoch(step)
         return turns.order[slot % len(turns.order)]
 
-    def active(self, step: int) -> tuple[ActiveTerm, ...]:
-        """The terms that count at a step: in its turn, and with a weight above 0."""
-        turn, progress = self.turn(step), step / self.total_steps
+    def begins_turn(self, step: int) -> bool:
+        """Whether a slot of the order begins with a step."""
+        turns = self.recipe.turns
+        return turns is None or turns.unit == "step" or step % self.steps_per_epoch == 0
+
+    def active(self, step: int, turn: str | None) -> tuple[ActiveTerm, ...]:
+        """The terms that count at a step in a turn, with a weight above 0."""
+        progress = step / self.total_steps
         return tuple(
             ActiveTerm(
                 name=name,
@@ -89,12 +94,12 @@ class Plan:
 
     @cached_property
     def learner_steps(self) -> Counter[str]:
-        """How many optimizer steps each learner takes in the whole run."""
+        """How many optimizer steps each learner takes in the whole run; with a gate, at most."""
         return self._census[0]
 
     @cached_property
     def term_steps(self) -> Counter[str]:
-        """At how many steps each term counts."""
+        """At how many steps each term counts; with a gate, at most."""
         return self._census[1]
 
     @cached_property
@@ -108,24 +113,41 @@ class Plan:
         learners: Counter[str] = Counter()
         terms: Counter[str] = Counter()
         turns: Counter[str] = Counter()
-        for first, end in pairwise(self._bounds()):  # the same terms have a weight at all of these steps
-            for turn, steps, step in self._slots(first, end):
-                active = self.active(step)
-                terms.update({term.name: steps for term in active})
-                learners.update({term.learner: steps for term in active})
+        for first, end in pairwise(self.bounds):  # the same terms have a weight at all of these steps
+            found = [(turn, steps, self.active(step, turn)) for turn, steps, step in self.slots(first, end)]
+            for turn, steps, active in found:
                 if turn is not None and active:
                     turns[turn] += steps
+            if self.gated:  # any of the turns may have all of the steps
+                steps, every = end - first, [term for _, _, active in found for term in active]
+                terms.update(dict.fromkeys((term.name for term in every), steps))
+                learners.update(dict.fromkeys((term.learner for term in every), steps))
+                continue
+            for _, steps, active in found:
+                terms.update({term.name: steps for term in active})
+                learners.update({term.learner: steps for term in active})
         return learners, terms, turns
 
     def comes(self, turn: str) -> bool:
         """Whether a turn of the order comes in this run."""
-        return any(turn == name for name, _, _ in self._slots(0, self.total_steps))
+        return any(turn == name for name, _, _ in self.slots(0, self.total_steps))
 
-    def _slots(self, first: int, end: int) -> Iterator[tuple[str | None, int, int]]:
-        """Give, for each slot of the order that comes in steps `first` to `end`: its turn, how many, the first."""
+    @property
+    def gated(self) -> bool:
+        """Whether a gate chooses the turns."""
+        return self.recipe.turns is not None and self.recipe.turns.gate is not None
+
+    def slots(self, first: int, end: int) -> Iterator[tuple[str | None, int, int]]:
+        """Give, for each slot of the order that comes in steps `first` to `end`: its turn, how many, the first.
+
+        With a gate each turn may come at all of them.
+        """
         turns = self.recipe.turns
         if turns is None:
             yield None, end - first, first
+            return
+        if self.gated:
+            yield from ((turn, end - first, first) for turn in dict.fromkeys(turns.order))
             return
         length = 1 if turns.unit == "step" else self.steps_per_epoch
         period = length * len(turns.order)
@@ -138,8 +160,9 @@ class Plan:
                 inside = start <= first % period < start + length
                 yield turn, until - before, first if inside else first + (start - first) % period
 
-    def _bounds(self) -> list[int]:
-        """Give steps, 0 and the end among them, from each of which to the next each weight is either 0 or is not.
+    @cached_property
+    def bounds(self) -> list[int]:
+        """Steps, 0 and the end among them, from each of which to the next each weight is either 0 or is not.
 
         A weight is monotone between its points, so it becomes 0, or leaves 0, once between them at most.
         """

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from attrs import define, field, frozen
+from attrs import define, field
 
 from kdseg.data.streams import stream
 from kdseg.engine.learn.critics import CriticState
 from kdseg.engine.learn.insight import Insight
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState
-from kdseg.engine.learn.terms import Fusing, Term
+from kdseg.engine.learn.sums import DeviceBatch, StepReport, Sums
+from kdseg.engine.learn.terms import Fusing, Term, Unit
+from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.machine.sharding import reshard
 from kdseg.losses import LossCall, Prediction, full_precision
@@ -25,60 +27,12 @@ if TYPE_CHECKING:
     from kdseg.engine.learn.plan import ActiveTerm, Plan
 
 
-@frozen(kw_only=True, eq=False)
-class DeviceBatch:
-    """One micro-batch as the networks and losses take it."""
-
-    images: Tensor
-    """N×3×H×W, normalised."""
-    target: Tensor
-    """N×H×W, int64."""
-
-
-@frozen(kw_only=True)
-class StepReport:
-    """What a step did: tensors, so that no step waits for the device."""
-
-    active: tuple[ActiveTerm, ...]
-    values: Mapping[str, Tensor]
-    """Each active term's value over the global batch, without its weight."""
-    critic_values: Mapping[str, Tensor]
-    """What each active term's critic learnt from, over the global batch."""
-    gradient_norms: Mapping[str, Tensor]
-    """Each active term's weighted gradient at its learner's prediction, where asked for."""
-    cosines: Mapping[str, Tensor]
-    """Between the gradients of two terms of a learner, where asked for."""
-    learning_rates: Mapping[str, float]
-    """What each learner that stepped stepped with."""
-
-
-@frozen(eq=False)
-class _Sums:
-    """What a step adds up over its micro-batches."""
-
-    divisors: Mapping[str, Tensor]
-    """What each term's sum is divided by."""
-    values: dict[str, Tensor]
-    critics: dict[str, Tensor]
-
-    @classmethod
-    def of(
-        cls,
-        active: Sequence[ActiveTerm],
-        divisors: Mapping[str, Tensor],
-        critics: Mapping[str, CriticState],
-        device: torch.device,
-    ) -> _Sums:
-        names = [term.name for term in active]
-        zeros = [{name: torch.zeros((), device=device) for name in those} for those in (names, critics.keys() & names)]
-        return cls(divisors, *zeros)
-
-
 @define(kw_only=True, eq=False)
 class Stepper:
     """Takes optimizer steps."""
 
     plan: Plan
+    turns: TurnState
     processes: Processes
     participants: Mapping[str, Participant]
     learners: Mapping[str, LearnerState]
@@ -95,34 +49,41 @@ class Stepper:
 
     def take(self, step: int, micro_batches: Sequence[Batch], *, insight: bool = False) -> StepReport:
         """Take optimizer step number `step`, from 0, on this process's micro-batches of the global batch."""
-        active = self.plan.active(step)
-        batches = [self._on_device(batch) for batch in micro_batches]
+        turn, active = self.turns.at(step), self.active(step)
+        batches = [self._on_device(step, index, batch) for index, batch in enumerate(micro_batches)]
         look = Insight() if insight else None
-        sums = _Sums.of(active, self._divisors(active, batches), self.critics, self.processes.device)
+        sums = Sums.of(active, self._divisors(active, batches), self.critics, self.processes.device)
         rates = {term.learner: self.learners[term.learner].learning_rate for term in active}
         groups = self.plan.groups(active)
         for group in groups:
-            for index, batch in enumerate(batches):
-                self._backward(step, index, batch, group, sums, look)
+            for batch in batches:
+                self._backward(batch, group, sums, look)
                 if len(groups) == 1:
                     self._sources.clear()  # only a later group could ask for this micro-batch again
             for name in dict.fromkeys(term.learner for term in group):
                 self._finish(self.learners[name], [self.terms[term.name] for term in group if term.learner == name])
         self._sources.clear()
         self.processes.sum_([*sums.values.values(), *sums.critics.values()])
+        gate = self.turns.conclude(step, sums.measured.values(), sums.values, self.processes)
         norms, cosines = ({}, {}) if look is None else look.reduced(self.processes)
         return StepReport(
+            turn=turn,
             active=active,
             values=sums.values,
             critic_values=sums.critics,
             gradient_norms=norms,
             cosines=cosines,
             learning_rates=rates,
+            gate=gate,
         )
 
-    def _on_device(self, batch: Batch) -> DeviceBatch:
+    def active(self, step: int) -> tuple[ActiveTerm, ...]:
+        """Give the terms that count at the step to come."""
+        return self.plan.active(step, self.turns.at(step))
+
+    def _on_device(self, step: int, index: int, batch: Batch) -> DeviceBatch:
         brought = self.processes.bring(batch)
-        return DeviceBatch(images=self.normalise(brought.images), target=brought.masks.long())
+        return DeviceBatch(step=step, index=index, images=self.normalise(brought.images), target=brought.masks.long())
 
     def _divisors(self, active: Sequence[ActiveTerm], batches: Sequence[DeviceBatch]) -> dict[str, Tensor]:
         """What each term's sum is divided by: its count over the global batch, known before the first forward."""
@@ -137,40 +98,21 @@ class Stepper:
         self.processes.sum_(list(divisors.values()))
         return {name: torch.where(count > 0, count, 1) for name, count in divisors.items()}
 
-    def _backward(
-        self,
-        step: int,
-        index: int,
-        batch: DeviceBatch,
-        group: Sequence[ActiveTerm],
-        sums: _Sums,
-        look: Insight | None,
-    ) -> None:
+    def _backward(self, batch: DeviceBatch, group: Sequence[ActiveTerm], sums: Sums, look: Insight | None) -> None:
         """Run one micro-batch through the group's networks and add to their gradients."""
         terms = {term.name: term for term in group}
-        learners = {name: self._learn(name, step, index, batch) for name in {term.learner: None for term in group}}
-        calls = {name: self._call(name, step, index, batch) for name in terms}
-        heard = {name: self._heard(self.terms[name], step, index, batch, learners, calls[name]) for name in terms}
+        learners = {name: self._learn(name, batch) for name in {term.learner: None for term in group}}
+        if batch.index not in sums.measured:  # before anybody steps
+            seen = {name: learners.get(name) or self._source(name, batch, {}) for name in self.turns.reads}
+            sums.measured[batch.index] = self.turns.measure(seen, batch.target)
+        calls = {name: self._call(name, batch) for name in terms}
+        heard = {name: self._heard(self.terms[name], batch, learners, calls[name]) for name in terms}
         scaled = []
         for learner, prediction in learners.items():
             names = [name for name, term in terms.items() if term.learner == learner]
             weighted: dict[str, Tensor] = {}
             for unit in self.fusing.units(names, plain=look is not None):
-                first = self.terms[unit.terms[0]]
-                mine, source = prediction.of(first.learner.name), heard[first.name]
-                divisors = [sums.divisors[name] for name in unit.terms]
-                if unit.fused is None:
-                    (name,) = unit.terms
-                    value = first.module(mine, source, batch.target, calls[name])
-                    value = value / divisors[0].to(value.dtype)
-                    weighted[name] = terms[name].weight * value
-                    sums.values[name] += value.detach()
-                else:
-                    scales = torch.stack([terms[name].weight / sums.divisors[name] for name in unit.terms])
-                    objective, values = unit.fused(mine, source, batch.target, calls[first.name], scales)
-                    weighted[first.name] = objective
-                    for name, value, divisor in zip(unit.terms, values, divisors, strict=True):
-                        sums.values[name] += value / divisor
+                weighted[unit.terms[0]] = self._objective(unit, terms, prediction, heard, batch, calls, sums)
             if look is not None:
                 look.look(weighted, {name: self.terms[name].learner_taps for name in names}, prediction)
             total = torch.stack(list(weighted.values())).sum()
@@ -183,8 +125,32 @@ class Stepper:
                 mine = _detached(learners[term.learner].of(self.terms[name].learner.name))
                 self._teach_critic(name, mine, heard[name], batch, calls[name], sums)
 
+    def _objective(
+        self,
+        unit: Unit,
+        terms: Mapping[str, ActiveTerm],
+        prediction: Prediction,
+        heard: Mapping[str, Prediction | None],
+        batch: DeviceBatch,
+        calls: Mapping[str, LossCall],
+        sums: Sums,
+    ) -> Tensor:
+        """Give what a unit adds to its learner's objective, and add up the values of its terms."""
+        first = self.terms[unit.terms[0]]
+        mine, source, call = prediction.of(first.learner.name), heard[first.name], calls[first.name]
+        if unit.fused is None:
+            value = first.module(mine, source, batch.target, call)
+            value = value / sums.divisors[first.name].to(value.dtype)
+            sums.values[first.name] += value.detach()
+            return torch.as_tensor(terms[first.name].weight * value)
+        scales = torch.stack([terms[name].weight / sums.divisors[name] for name in unit.terms])
+        objective, values = unit.fused(mine, source, batch.target, call, scales)
+        for name, value in zip(unit.terms, values, strict=True):
+            sums.values[name] += value / sums.divisors[name]
+        return objective
+
     def _teach_critic(
-        self, name: str, learner: Prediction, source: Prediction | None, batch: DeviceBatch, call: LossCall, sums: _Sums
+        self, name: str, learner: Prediction, source: Prediction | None, batch: DeviceBatch, call: LossCall, sums: Sums
     ) -> None:
         """Add to the gradient of a term's critic."""
         critic, module = self.critics[name], self.terms[name].module
@@ -196,53 +162,45 @@ class Stepper:
         critic.module.requires_grad_(requires_grad=False)
         sums.critics[name] += value.detach()
 
-    def _learn(self, name: str, step: int, index: int, batch: DeviceBatch) -> Prediction:
+    def _learn(self, name: str, batch: DeviceBatch) -> Prediction:
         participant = self.participants[name]
         participant.set_training(True)
-        return self._forward(participant, step, index, batch)
+        return self._forward(participant, batch)
 
     def _heard(
-        self,
-        term: Term,
-        step: int,
-        index: int,
-        batch: DeviceBatch,
-        learning: Mapping[str, Prediction],
-        call: LossCall,
+        self, term: Term, batch: DeviceBatch, learning: Mapping[str, Prediction], call: LossCall
     ) -> Prediction | None:
         """Give what a term's learner is compared with: its source's prediction, or one made of those of several."""
-        sources = [self._source(head.participant, step, index, batch, learning).of(head.name) for head in term.sources]
+        sources = [self._source(head.participant, batch, learning).of(head.name) for head in term.sources]
         if term.combine is None:
             return sources[0] if sources else None
         with torch.no_grad():
             logits = term.combine([full_precision(source.logits) for source in sources], batch.target, call)
         return Prediction(logits=logits)
 
-    def _source(
-        self, name: str, step: int, index: int, batch: DeviceBatch, learning: Mapping[str, Prediction]
-    ) -> Prediction:
+    def _source(self, name: str, batch: DeviceBatch, learning: Mapping[str, Prediction]) -> Prediction:
         """Give a source's prediction, detached: a learner's of this very step, or one by these weights, once."""
         if name in learning:
             return _detached(learning[name])
         participant = self.participants[name]
-        version, prediction = self._sources.get((name, index), (None, None))
+        version, prediction = self._sources.get((name, batch.index), (None, None))
         if prediction is None or version != participant.version:
             with torch.no_grad(), participant.as_source():
-                prediction = _detached(self._forward(participant, step, index, batch))
-            self._sources[name, index] = participant.version, prediction
+                prediction = _detached(self._forward(participant, batch))
+            self._sources[name, batch.index] = participant.version, prediction
         return prediction
 
-    def _forward(self, participant: Participant, step: int, index: int, batch: DeviceBatch) -> Prediction:
+    def _forward(self, participant: Participant, batch: DeviceBatch) -> Prediction:
         if participant.module.training:  # dropout draws from torch's global generator: one stream a participant
-            seed = stream(self.seed, "forward", participant.name, step, index, self.processes.rank)
+            seed = stream(self.seed, "forward", participant.name, batch.step, batch.index, self.processes.rank)
             _seed_dropout(seed, batch.images.device)
         with self.processes.autocast():
             return participant.predict(batch.images)
 
-    def _call(self, term: str, step: int, index: int, batch: DeviceBatch) -> LossCall:
+    def _call(self, term: str, batch: DeviceBatch) -> LossCall:
         generator = torch.Generator(device=batch.images.device)
-        generator.manual_seed(stream(self.seed, "loss", term, step, index, self.processes.rank))
-        progress = step / self.plan.total_steps
+        generator.manual_seed(stream(self.seed, "loss", term, batch.step, batch.index, self.processes.rank))
+        progress = batch.step / self.plan.total_steps
         return LossCall(progress=progress, images=batch.images, generator=generator, gather=self.processes.gather)
 
     def _finish(self, learner: LearnerState, terms: Sequence[Term]) -> None:

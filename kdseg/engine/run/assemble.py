@@ -14,6 +14,7 @@ from kdseg.engine.folders.run_folder import METRICS
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.learn.build import (
     all_taps,
+    build_gate,
     build_learners,
     build_participants,
     build_shadows,
@@ -23,6 +24,7 @@ from kdseg.engine.learn.build import (
 from kdseg.engine.learn.critics import build_critics
 from kdseg.engine.learn.step import Stepper
 from kdseg.engine.learn.terms import Fusing
+from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.sharding import Sharded
 from kdseg.engine.models.model import card_of
 from kdseg.engine.models.weights import weighted_models, weights_file
@@ -81,6 +83,7 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     learners = build_learners(checked.plan, participants, terms, precision)
     stepper = Stepper(
         plan=checked.plan,
+        turns=TurnState(checked.plan, build_gate(recipe)),
         processes=processes,
         participants=participants,
         learners=learners,

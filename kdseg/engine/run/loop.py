@@ -99,7 +99,7 @@ def _compiling_told(run: Run, compiled: set[tuple[str, bool]]) -> Iterator[None]
         run: which takes the step.
         compiled: the participants that ran before, each as learner and as mere source, which are compiled apart.
     """
-    active = run.plan.active(run.step) if run.recipe.train.compile else ()
+    active = run.stepper.active(run.step) if run.recipe.train.compile else ()
     learning = {(term.learner, True) for term in active}
     sources = {(source, False) for term in active for source in term.sources}
     fresh = (learning | {one for one in sources if (one[0], True) not in learning}) - compiled

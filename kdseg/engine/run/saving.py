@@ -35,6 +35,7 @@ def save(run: Run) -> None:
             "scores": run.scores,
             "best": run.best,
             "stop_reason": run.stop_reason,
+            "turns": run.stepper.turns.state_dict(),
             "hooks": {label: hooks.state_dict() for label, hooks in run.hooks.items()},
         }
         write_checkpoint(run.folder / CHECKPOINTS, run.step, parts_of(run), state)
@@ -78,6 +79,7 @@ def _restore(run: Run, state: Mapping[str, Any]) -> None:
     run.step, run.stop_reason = state["step"], state["stop_reason"]
     run.values, run.scores, run.best = state["values"], state["scores"], state["best"]
     run.publish(run.scores)
+    run.stepper.turns.load_state_dict(state["turns"])
     run.recorder.rewind(state["metrics_position"])
     for label, hooks in run.hooks.items():
         try:

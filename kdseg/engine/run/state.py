@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from kdseg.engine.check.phases import Checked
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.learn.plan import Plan
-    from kdseg.engine.learn.step import Stepper, StepReport
+    from kdseg.engine.learn.step import Stepper
+    from kdseg.engine.learn.sums import StepReport
     from kdseg.engine.machine.processes import Processes
     from kdseg.engine.machine.sharding import Sharded
     from kdseg.engine.run.recorder import Recorder

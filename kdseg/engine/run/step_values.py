@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdseg.engine.learn.plan import Plan
-    from kdseg.engine.learn.step import StepReport
+    from kdseg.engine.learn.sums import StepReport
     from kdseg.engine.run.recorder import Recorder
 
 READ_EVERY = 10
@@ -54,9 +54,10 @@ class StepValues:
             values |= {f"critic/{name}": value.item() for name, value in report.critic_values.items()}
             values |= {f"cosine/{pair}": cosine.item() for pair, cosine in report.cosines.items()}
             values |= {f"grad/{name}": norm.item() for name, norm in report.gradient_norms.items()}
+            values |= report.gate
             latest.update(values)
             latest.update(known)
-            place = {"epoch": self.plan.epoch(step - 1), "turn": self.plan.turn(step - 1), "seconds": round(seconds, 6)}
+            place = {"epoch": self.plan.epoch(step - 1), "turn": report.turn, "seconds": round(seconds, 6)}
             self.recorder.write("step", step, place | known | values)
             lost = [name for name, value in values.items() if not math.isfinite(value)]
             if lost:

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from kdseg.engine.folders.checkpoint import prune_checkpoints, whole_checkpoints
 from kdseg.engine.run.recorder import Recorder
+from kdseg.engine.run.saving import save
 
 FILES = (
     *("checksums.json", "state.json", "labels.loss.safetensors"),
@@ -225,6 +226,6 @@ def test_a_checkpoint_that_is_no_folder_is_told_and_written_over(kept, checkpoin
         newest.rename(aside := checkpoints.parent / "aside")
         newest.symlink_to(aside)
     assert take_up() == (4, [f"{newest}: damaged (it is no folder); an older one is used"])
-    evolve(kept, folder=checkpoints.parent, recorder=Recorder(None), step=6).checkpoint()
+    save(evolve(kept, folder=checkpoints.parent, recorder=Recorder(None), step=6))
     assert take_up() == (6, [])
     assert kind == "a file" or len(list(aside.iterdir())) == len(FILES)  # what the link led to is nobody's to delete

@@ -34,7 +34,7 @@ def plan(terms, turns=None, *, steps_per_epoch=3, models=NAMES, **train):
     )
 
 
-def term(learner, turn=(), weight=1.0, source=None):
+def term(learner, turn=(), weight=1.0, source=()):
     return Term(turn=turn, learner=learner, source=source, loss=None, weight=weight)
 
 
@@ -87,7 +87,7 @@ def test_a_term_counts_in_its_turns_while_its_weight_is_above_0(terms, turns, st
             for name, spec in terms.items()
             if (turn in spec.turn or not spec.turn) and spec.weight_at(step / steps) > 0
         }
-        active = made.active(step)
+        active = made.active(step, made.turn(step))
         assert {term.name: term.weight for term in active} == wanted
         assert [term.learner for term in active] == [terms[term.name].learner for term in active]
         assert made.turn(step) == turn
@@ -107,7 +107,7 @@ def test_a_term_counts_in_its_turns_while_its_weight_is_above_0(terms, turns, st
 @given(terms=terms, turns=turns, order=st.permutations(NAMES))
 def test_groups_hold_each_active_term_once_and_learners_in_the_order_of_the_models(terms, turns, order):
     made = plan(terms, turns, steps=6, models=order)
-    active = made.active(0)
+    active = made.active(0, made.turn(0))
     groups = made.groups(active)
     assert sorted(term.name for group in groups for term in group) == sorted(term.name for term in active)
     learners = [list(dict.fromkeys(term.learner for term in group)) for group in groups]
@@ -166,7 +166,7 @@ def test_lengths():
 def test_weights_run_over_the_optimizer_steps_of_the_run(curve, expected):
     made = plan({"a": term("anna", weight=curve)}, steps=40)
     for step in range(40):
-        found = {term.name: term.weight for term in made.active(step)}
+        found = {term.name: term.weight for term in made.active(step, made.turn(step))}
         assert found.get("a", 0.0) == pytest.approx(expected(step / 40), abs=1e-12)
 
 

@@ -139,7 +139,7 @@ class WatchIdlers(Hooks):
         self.seen = {name: self.digest(run, name) for name in run.stepper.learners}
 
     def on_step_end(self, run):
-        active = {term.learner for term in run.plan.active(run.step - 1)}
+        active = {term.learner for term in run.plan.active(run.step - 1, run.plan.turn(run.step - 1))}
         for name in run.stepper.learners:
             digest = self.digest(run, name)
             assert (digest == self.seen[name]) == (name not in active), (run.step, name)
