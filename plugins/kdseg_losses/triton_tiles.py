@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 HOW = "by a Triton kernel"
 IGNORED = tl.constexpr(IGNORE_INDEX)
 LOG_2_OF_E = tl.constexpr(math.log2(math.e))
-LOWEST = tl.constexpr(-3e38)
-"""Finite, so that the difference of two is a number; its exponential is 0 at every temperature."""
+LOWEST = tl.constexpr(-1e35)
+"""Below any logit. Finite over any temperature, so that the difference of two is a number; its exponential is 0."""
 
 EXACT = {"enable_fp_fusion": False}
 """For the launch: with a * b - c * d in two roundings, not three, the gradient between equals would not be 0."""
