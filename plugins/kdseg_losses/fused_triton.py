@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kdseg_losses.logit import PixelKLLoss
     from kdseg_losses.supervised import CrossEntropyLoss
 
-_MOST_CLASSES = 1024  # with 16 pixels, what the registers of 16 warps hold
+_MOST_CLASSES = 512  # with 16 pixels, what registers and shared memory hold
 _MOST_VALUES = 2**31 - 1  # of an image: places in it are 32-bit numbers
 
 

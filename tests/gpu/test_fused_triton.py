@@ -26,7 +26,15 @@ CALL = LossCall(progress=0.0, images=torch.zeros(0), generator=torch.Generator()
 CUDA = torch.device("cuda")
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 SCALES = {"pixels": (0.7, 0.3), "divergence": (0.7,), "channels": (0.2,)}
-SHAPES = [(2, 19, 65, 77), (1, 2, 1, 1), (3, 5, 9, 13), (1, 150, 33, 40), (1, 33, 64, 64), (1, 1000, 8, 12)]
+SHAPES = [
+    (2, 19, 65, 77),
+    (1, 2, 1, 1),
+    (3, 5, 9, 13),
+    (1, 150, 33, 40),
+    (1, 33, 64, 64),
+    (1, 500, 8, 12),
+    (1, 600, 3, 4),
+]
 
 every_kind = pytest.mark.parametrize("kind", SCALES)
 both_layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["contiguous", "channels_last"])

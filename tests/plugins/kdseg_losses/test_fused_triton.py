@@ -241,15 +241,22 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
             KINDS = {"learner": "*bf16", "source": "*fp32", "target": "*i64", "weights": "*fp32", "scales": "*fp64",
                      "gradient": "*bf16", "sums": "*fp64", "parts": "*fp32", "facts": "*fp32", "temperature": "fp32",
                      "values": "*fp32", "factor": "*fp32"}
-            CONSTANTS = {"with_labels": True, "smoothing": 0.1, "tile": 16, "room": 32, "block": 1024}
-            for kernel in (fused_triton._pixels, fused_triton_channel._parts, fused_triton_channel._slopes,
-                           triton_tiles._multiply):
-                names = kernel.arg_names
-                constants = {(names.index(name),): CONSTANTS[name] for name in names if name in CONSTANTS}
-                kinds = {name: "constexpr" if name in CONSTANTS else KINDS.get(name, "i32") for name in names}
-                target = GPUTarget("cuda", 90, 32)
-                made = triton.compile(ASTSource(kernel, kinds, constants), target=target, options=triton_tiles.EXACT)
+            TILE = {"tile": 16, "room": 32, "block": 1024}
+
+            def compiles(kernel, **constants):
+                constants = {name: value for name, value in (TILE | constants).items() if name in kernel.arg_names}
+                kinds = {name: KINDS.get(name, "i32") for name in kernel.arg_names} | dict.fromkeys(constants, "constexpr")
+                places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+                target = GPUTarget("cuda", 80, 32)
+                made = triton.compile(ASTSource(kernel, kinds, places), target=target, options=triton_tiles.EXACT)
                 assert made.asm["cubin"]
+
+            compiles(fused_triton._pixels, with_labels=True, smoothing=0.1)
+            compiles(fused_triton._pixels, with_labels=True, smoothing=0.0, weights=None, written_class_step=1)
+            compiles(fused_triton._pixels, with_labels=False, smoothing=0.0, weights=None)
+            compiles(fused_triton_channel._parts)
+            compiles(fused_triton_channel._slopes)
+            compiles(triton_tiles._multiply)
         """),
         encoding="utf-8",
     )
