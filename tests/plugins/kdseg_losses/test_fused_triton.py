@@ -245,7 +245,8 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
 
             def compiles(kernel, **constants):
                 constants = {name: value for name, value in (TILE | constants).items() if name in kernel.arg_names}
-                kinds = {name: KINDS.get(name, "i32") for name in kernel.arg_names} | dict.fromkeys(constants, "constexpr")
+                kinds = {name: KINDS.get(name, "i32") for name in kernel.arg_names}
+                kinds |= dict.fromkeys(constants, "constexpr")
                 places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
                 target = GPUTarget("cuda", 80, 32)
                 made = triton.compile(ASTSource(kernel, kinds, places), target=target, options=triton_tiles.EXACT)
