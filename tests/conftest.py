@@ -25,6 +25,12 @@ settings.register_profile("kdseg", deadline=None)  # a busy machine is no failur
 settings.load_profile("kdseg")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Triton interpret its kernels on the processor, before one is defined; `pytest -m gpu` compiles them."""
+    if config.getoption("markexpr") != "gpu":
+        os.environ["TRITON_INTERPRET"] = "1"
+
+
 class Outcome(NamedTuple):
     """What the command line left behind."""
 

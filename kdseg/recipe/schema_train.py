@@ -57,7 +57,7 @@ class Train:
     compile: Annotated[bool, "run the networks through torch.compile"] = False
     fuse: Annotated[
         Literal["auto", "torch", "off"],
-        "compute losses that allow it in one pass, by a loop compiled here where that can be; torch: by PyTorch alone",
+        "compute losses that allow it in one pass, by code compiled here where that can be; torch: by PyTorch alone",
     ] = "auto"
     workers: Annotated[int, "processes that load images, for each training process"] = field(
         default=2, validator=[ge(0), le(256)]

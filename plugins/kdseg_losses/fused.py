@@ -8,9 +8,10 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from kdseg.losses import full_precision
-from kdseg_losses.fused_blocks import Pixels, Scales, in_blocks
+from kdseg_losses.fused_blocks import Pixels, Scales, dense, in_blocks
 from kdseg_losses.fused_compiled import compilable, in_one_pass
 from kdseg_losses.supervised import CrossEntropyLoss
+from kdseg_losses.triton_probe import works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,14 +27,25 @@ def fuse_pixels(
 ) -> FusedLoss | None:
     """Offer one pass for a pixel_kl, together with the first cross_entropy of the others if there is one.
 
-    On the CPU alone: elsewhere nobody has measured whether it gains. Not for another direction than the forward one,
-    nor for standardised logits.
+    On the CPU, and by Triton where that works. Not for another direction than the forward one, nor for standardised
+    logits.
     """
-    plain = divergence.direction == "forward" and not divergence.standardise
-    if device.type != "cpu" or not plain:
+    if divergence.direction != "forward" or divergence.standardise:
         return None
     labels = next((other for other in others if type(other) is CrossEntropyLoss), None)
-    return FusedPixels(divergence, labels, compiled=compiled and compilable())
+    if device.type == "cpu":
+        return FusedPixels(divergence, labels, compiled=compiled and compilable())
+    if compiled and works("kdseg_losses.fused_triton", device):
+        from kdseg_losses.fused_triton import TritonPixels
+
+        return TritonPixels(divergence, labels)
+    return None
+
+
+def multiply_(gradient: Tensor, factor: Tensor) -> None:
+    """Multiply a gradient on the CPU by a scalar, where that is not 1."""
+    if factor.item() != 1:
+        gradient.mul_(factor.to(gradient.dtype))
 
 
 class FusedPixels:
@@ -65,26 +77,37 @@ class FusedPixels:
             ValueError: the shapes of logits, source and target don't fit together.
         """
         assert source is not None  # a distillation loss has one
-        logits = learner.logits
-        refuse_misfits(logits, source.logits, target)
-        pixels = Pixels(
+        refuse_misfits(learner.logits, source.logits, target)
+        other = source.logits.detach()
+        return hand_over(
+            learner.logits, scales, lambda logits: self.compute(logits, other, target, scales), self.multiply
+        )
+
+    multiply = staticmethod(multiply_)
+
+    def compute(self, learner: Tensor, source: Tensor, target: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the gradient and the values, of detached logits."""
+        factors = Scales(*scales.tolist(), *[0.0] * (2 - len(self.modules)))
+        compute = in_one_pass if self._compiled and learner.dtype == source.dtype == torch.float32 else in_blocks
+        gradient, sums = compute(self.pixels(), learner, source, target, factors)
+        return gradient, torch.stack(sums[: len(self.modules)])
+
+    def pixels(self) -> Pixels:
+        """Tell what is computed at each pixel."""
+        return Pixels(
             temperature=self._temperature,
             with_labels=self._labels is not None,
             weights=None if self._labels is None else self._labels.weights,
             smoothing=0.0 if self._labels is None else self._labels.label_smoothing,
         )
-        factors = Scales(*scales.tolist(), *[0.0] * (2 - len(self.modules)))
-
-        def work(dense: Tensor) -> tuple[Tensor, Tensor]:
-            other = source.logits.detach()
-            compute = in_one_pass if self._compiled and dense.dtype == other.dtype == torch.float32 else in_blocks
-            gradient, sums = compute(pixels, dense, other, target, factors)
-            return gradient, torch.stack(sums[: len(self.modules)])
-
-        return hand_over(logits, scales, work)
 
 
-def hand_over(logits: Tensor, scales: Tensor, work: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def hand_over(
+    logits: Tensor,
+    scales: Tensor,
+    work: Callable[[Tensor], tuple[Tensor, Tensor]],
+    multiply: Callable[[Tensor, Tensor], None],
+) -> tuple[Tensor, Tensor]:
     """Make values and a gradient, found together, what autograd takes for an objective.
 
     Args:
@@ -92,11 +115,12 @@ def hand_over(logits: Tensor, scales: Tensor, work: Callable[[Tensor], tuple[Ten
         scales: what each value is multiplied by in the objective.
         work: given the logits, detached and contiguous or channels_last, gives the gradient of the objective in the
             same layout, and the values in float64. Nothing else may hold that gradient.
+        multiply: multiplies a gradient in place by a scalar on its device.
 
     Returns:
         The objective, whose backward pass may run once, and the values; in the logits' type, float32 for halves.
     """
-    objective, values = _HandOver.apply(logits, scales, work)  # type: ignore[no-untyped-call]  # torch gives it no types
+    objective, values = _HandOver.apply(logits, scales, work, multiply)  # type: ignore[no-untyped-call]  # torch gives it no types
     return objective, values
 
 
@@ -105,13 +129,14 @@ class _HandOver(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, scales: Tensor, work: Callable[[Tensor], tuple[Tensor, Tensor]]
+        ctx: Any,
+        logits: Tensor,
+        scales: Tensor,
+        work: Callable[[Tensor], tuple[Tensor, Tensor]],
+        multiply: Callable[[Tensor, Tensor], None],
     ) -> tuple[Tensor, Tensor]:
-        dense = logits.detach()
-        if not dense.is_contiguous() and not dense.is_contiguous(memory_format=torch.channels_last):
-            dense = dense.contiguous()
-        gradient, values = work(dense)
-        ctx.gradient, ctx.dtype = gradient, logits.dtype
+        gradient, values = work(dense(logits.detach()))
+        ctx.gradient, ctx.dtype, ctx.multiply = gradient, logits.dtype, multiply
         dtype = full_precision(logits[:0]).dtype
         values = values.to(scales.device)
         objective = (scales.double() * values).sum().to(dtype)
@@ -121,16 +146,15 @@ class _HandOver(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             raise RuntimeError(
                 "a second backward pass through fused losses: they hand their gradient over once; "
                 'for several passes call the losses themselves, or set train.fuse = "off"'
             )
-        if gradient.device.type != "cpu" or grad_objective.item() != 1:
-            gradient.mul_(grad_objective.to(gradient.dtype))
-        return gradient.to(ctx.dtype), None, None
+        ctx.multiply(gradient, grad_objective)
+        return gradient.to(ctx.dtype), None, None, None
 
 
 def refuse_misfits(learner: Tensor, source: Tensor, target: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -95,6 +96,22 @@ def gradient_like(learner: Tensor) -> tuple[Tensor, int]:
     """Give room for the gradient, in float32 for float16, and the dimension of the classes in a block."""
     dtype = torch.float32 if learner.dtype == torch.float16 else learner.dtype
     return torch.empty_like(learner, dtype=dtype), 0 if learner.is_contiguous() else 1
+
+
+def dense(logits: Tensor) -> Tensor:
+    """Give logits contiguous or channels_last: as they are where they are either."""
+    known = logits.is_contiguous() or logits.is_contiguous(memory_format=torch.channels_last)
+    return logits if known else logits.contiguous()
+
+
+def steps(logits: Tensor) -> tuple[int, int, int]:
+    """Give the steps of dense logits from image to image, class to class and pixel to pixel.
+
+    Where a size is 1, their own strides would mislead.
+    """
+    _, classes, *size = logits.shape
+    pixels = math.prod(size)
+    return (classes * pixels, pixels, 1) if logits.is_contiguous() else (classes * pixels, 1, classes)
 
 
 class Scratch(threading.local):

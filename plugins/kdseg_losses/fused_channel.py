@@ -1,4 +1,4 @@
-"""Channel-wise distillation on logits: value and gradient, block by block in plain PyTorch."""
+"""Channel-wise distillation on logits, with its gradient: block by block in plain PyTorch, or by Triton."""
 
 from __future__ import annotations
 
@@ -11,13 +11,26 @@ from attrs import frozen
 from torch import Tensor
 
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg_losses.fused import hand_over, refuse_misfits
+from kdseg_losses.fused import hand_over, multiply_, refuse_misfits
 from kdseg_losses.fused_blocks import Block, Scratch, a_block_a_thread, blank_, blocks_of, gradient_like, hidden_in
+from kdseg_losses.triton_probe import works
 
 if TYPE_CHECKING:
-    from kdseg.losses import LossCall, LossModule, Prediction
+    from kdseg.losses import FusedLoss, LossCall, LossModule, Prediction
+    from kdseg_losses.channel import ChannelWiseLoss
 
 _FEW = 64
+
+
+def fuse_channels(loss: ChannelWiseLoss, *, device: torch.device, compiled: bool) -> FusedLoss | None:
+    """Offer cwd on logits by blocks on the CPU, and by Triton where that works."""
+    if device.type == "cpu":
+        return FusedChannelWise(loss, loss.temperature)
+    if compiled and works("kdseg_losses.fused_triton_channel", device):
+        from kdseg_losses.fused_triton_channel import TritonChannelWise
+
+        return TritonChannelWise(loss, loss.temperature)
+    return None
 
 
 class FusedChannelWise:
@@ -37,7 +50,7 @@ class FusedChannelWise:
 
     def __init__(self, module: LossModule, temperature: float) -> None:
         self.modules: Sequence[LossModule] = (module,)
-        self._temperature = temperature
+        self.temperature = temperature
 
     def __call__(
         self,
@@ -50,13 +63,17 @@ class FusedChannelWise:
         """Give the objective and the value, as `kdseg.losses.FusedLoss` says."""
         assert source is not None  # a distillation loss has one
         refuse_misfits(learner.logits, source.logits, target)
-        other, (scale,) = source.logits.detach(), scales.tolist()
+        other = source.logits.detach()
+        return hand_over(
+            learner.logits, scales, lambda logits: self.compute(logits, other, target, scales), self.multiply
+        )
 
-        def work(dense: Tensor) -> tuple[Tensor, Tensor]:
-            gradient, value = channels_in_blocks(self._temperature, dense, other, target, scale)
-            return gradient, value.unsqueeze(0)
+    multiply = staticmethod(multiply_)
 
-        return hand_over(learner.logits, scales, work)
+    def compute(self, learner: Tensor, source: Tensor, target: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the gradient and the value, of detached logits."""
+        gradient, value = channels_in_blocks(self.temperature, learner, source, target, scales.item())
+        return gradient, value.unsqueeze(0)
 
 
 def channels_in_blocks(

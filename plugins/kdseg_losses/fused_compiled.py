@@ -10,7 +10,7 @@ import torch
 
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg_losses.build import library
-from kdseg_losses.fused_blocks import Sums
+from kdseg_losses.fused_blocks import Sums, dense, steps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def in_one_pass(pixels: Pixels, learner: Tensor, source: Tensor, target: Tensor,
     """
     compiled = library()
     assert compiled is not None
-    source, target = _dense(source), target.long().contiguous()
+    source, target = dense(source), target.long().contiguous()
     weights = None if pixels.weights is None else pixels.weights.float().contiguous()
     gradient = torch.empty_like(learner)
     images, classes, *size = learner.shape
@@ -73,8 +73,8 @@ def in_one_pass(pixels: Pixels, learner: Tensor, source: Tensor, target: Tensor,
         weights=None if weights is None else weights.data_ptr(),
         gradient=gradient.data_ptr(),
         sums=sums.data_ptr(),
-        learner_strides=_strides(learner),
-        source_strides=_strides(source),
+        learner_strides=_Strides(*steps(learner)),
+        source_strides=_Strides(*steps(source)),
         images=images,
         classes=classes,
         pixels=math.prod(size),
@@ -97,18 +97,6 @@ def in_one_pass(pixels: Pixels, learner: Tensor, source: Tensor, target: Tensor,
         raise MemoryError("no memory for the fused losses' rows")
     entropy, divergence = _total(sums.view(-1, 2))
     return gradient, Sums(divergence=divergence, entropy=entropy)
-
-
-def _dense(logits: Tensor) -> Tensor:
-    known = logits.is_contiguous() or logits.is_contiguous(memory_format=torch.channels_last)
-    return logits if known else logits.contiguous()
-
-
-def _strides(logits: Tensor) -> _Strides:
-    """Give the steps of a contiguous or channels_last tensor; its own would mislead where a size is 1."""
-    _, classes, *size = logits.shape
-    pixels = math.prod(size)
-    return _Strides(classes * pixels, pixels, 1) if logits.is_contiguous() else _Strides(classes * pixels, 1, classes)
 
 
 def _total(sums: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,16 +6,12 @@ import math
 
 import pytest
 import torch
-from attrs import evolve, frozen
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg.losses import LossCall, Prediction
-from kdseg_losses.logit import PixelKLLoss
-from kdseg_losses.supervised import CrossEntropyLoss
 
-CALL = LossCall(progress=0.0, images=torch.zeros(0), generator=torch.Generator())
 LAST = torch.channels_last
 CONTIGUOUS = torch.contiguous_format
 TINY = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -24,60 +20,10 @@ both_ways = pytest.mark.parametrize("compiled", [False, True], ids=["blocks", "c
 both_layouts = pytest.mark.parametrize("layout", [CONTIGUOUS, LAST], ids=["contiguous", "channels_last"])
 
 
-@frozen(kw_only=True, eq=False)
-class Case:
-    """Logits of learner and source, labels, and the two losses with their scales."""
-
-    learner: torch.Tensor
-    source: torch.Tensor
-    target: torch.Tensor
-    temperature: float = 4.0
-    labels: bool = True
-    weights: list[float] | None = None
-    smoothing: float = 0.0
-    scales: tuple[float, ...] = (0.7, 0.3)
-
-    def modules(self):
-        divergence = PixelKLLoss(self.temperature)
-        return [divergence, CrossEntropyLoss(self.weights, self.smoothing)] if self.labels else [divergence]
-
-    def plain(self):
-        """Values and gradient in float64."""
-        logits = self.learner.detach().double().clone().requires_grad_()
-        learner, source = Prediction(logits=logits), Prediction(logits=self.source.double())
-        values = torch.stack([module(learner, source, self.target, CALL) for module in self.modules()])
-        (values @ torch.tensor(self.scales[: len(values)], dtype=torch.float64)).backward()
-        return values.detach(), logits.grad
-
-    def fused(self, *, compiled):
-        """Objective and values; the gradient goes to the learner's logits."""
-        divergence, *others = self.modules()
-        loss = divergence.fuse(others, device=torch.device("cpu"), compiled=compiled)
-        scales = torch.tensor(self.scales[: len(loss.modules)], dtype=torch.float64)
-        return loss(Prediction(logits=self.learner), Prediction(logits=self.source), self.target, CALL, scales)
-
-    def both(self, *, compiled):
-        self.learner.requires_grad_()
-        objective, values = self.fused(compiled=compiled)
-        objective.backward()
-        return values, self.learner.grad
-
-
-def made(*, images=2, classes=5, size=(9, 13), seed=0, spread=2.0, ignored=0.2, dtype=torch.float32, layout=CONTIGUOUS):
-    """Random logits and labels, a share of which is ignored."""
-    numbers = torch.Generator().manual_seed(seed)
-    learner, source = (spread * torch.randn(images, classes, *size, generator=numbers) for _ in range(2))
-    target = torch.randint(0, classes, (images, *size), generator=numbers)
-    target[torch.rand(target.shape, generator=numbers) < ignored] = IGNORE_INDEX
-    return Case(
-        learner=learner.to(dtype, memory_format=layout), source=source.to(dtype, memory_format=layout), target=target
-    )
-
-
 @both_ways
 @settings(max_examples=60)
 @given(data=st.data())
-def test_values_and_gradient_are_those_of_the_plain_losses(compiled, data):
+def test_values_and_gradient_are_those_of_the_plain_losses(compiled, data, made):
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64]))
     classes = data.draw(st.integers(2, 150))
     case = made(
@@ -114,7 +60,7 @@ def test_values_and_gradient_are_those_of_the_plain_losses(compiled, data):
 @both_ways
 @both_layouts
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 3.0, 4.0])
-def test_in_float32_they_agree_to_a_millionth(compiled, layout, temperature):
+def test_in_float32_they_agree_to_a_millionth(compiled, layout, temperature, made):
     case = made(classes=19, size=(65, 77), layout=layout)
     case = evolve(case, temperature=temperature, weights=[1 + index / 19 for index in range(19)], smoothing=0.1)
     wanted, slope = case.plain()
@@ -124,10 +70,10 @@ def test_in_float32_they_agree_to_a_millionth(compiled, layout, temperature):
 
 
 @both_ways
-def test_by_hand(compiled):
+def test_by_hand(compiled, made):
     """Two classes: p = (1/4, 3/4) of the learner, (1/2, 1/2) of the source, label 0."""
     learner = torch.tensor([0.0, math.log(3)]).view(1, 2, 1, 1)
-    case = Case(
+    case = made.case(
         learner=learner,
         source=torch.zeros(1, 2, 1, 1),
         target=torch.zeros(1, 1, 1, dtype=torch.uint8),
@@ -143,7 +89,7 @@ def test_by_hand(compiled):
 @both_ways
 @both_layouts
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf, 1e30])
-def test_ignored_pixels_change_nothing(compiled, layout, poison):
+def test_ignored_pixels_change_nothing(compiled, layout, poison, made):
     clean, dirty = made(layout=layout), made(layout=layout)
     hidden = (clean.target == IGNORE_INDEX)[:, None].expand_as(clean.learner)
     dirty.learner[hidden] = dirty.source[hidden] = poison
@@ -154,7 +100,7 @@ def test_ignored_pixels_change_nothing(compiled, layout, poison):
 
 
 @both_ways
-def test_where_all_is_ignored_both_are_0(compiled):
+def test_where_all_is_ignored_both_are_0(compiled, made):
     case = made(ignored=1.0)
     case.learner.fill_(math.nan)
     values, gradient = case.both(compiled=compiled)
@@ -164,7 +110,7 @@ def test_where_all_is_ignored_both_are_0(compiled):
 
 @both_ways
 @pytest.mark.parametrize("which", ["learner", "source"])
-def test_a_nan_that_counts_is_seen(compiled, which):
+def test_a_nan_that_counts_is_seen(compiled, which, made):
     case = made(ignored=0.0)
     getattr(case, which)[0, 1, 2, 3] = math.nan
     values, _ = case.both(compiled=compiled)
@@ -174,7 +120,7 @@ def test_a_nan_that_counts_is_seen(compiled, which):
 
 @both_ways
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
-def test_large_logits_are_finite(compiled, temperature):
+def test_large_logits_are_finite(compiled, temperature, made):
     case = evolve(made(spread=1e4), temperature=temperature)
     wanted, slope = case.plain()
     values, gradient = case.both(compiled=compiled)
@@ -186,7 +132,7 @@ def test_large_logits_are_finite(compiled, temperature):
 @both_layouts
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("temperature", [1.0, 3.0, 4.0])
-def test_identical_predictions_diverge_by_0(compiled, layout, dtype, temperature):
+def test_identical_predictions_diverge_by_0(compiled, layout, dtype, temperature, made):
     for spread in (1.0, 1e4):
         case = evolve(made(spread=spread, dtype=dtype, layout=layout), labels=False, temperature=temperature)
         values, gradient = evolve(case, source=case.learner.detach().contiguous()).both(compiled=compiled)
@@ -197,7 +143,7 @@ def test_identical_predictions_diverge_by_0(compiled, layout, dtype, temperature
 @both_ways
 @both_layouts
 @pytest.mark.parametrize(("dtype", "step"), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
-def test_half_precision_is_computed_in_float32(compiled, layout, dtype, step):
+def test_half_precision_is_computed_in_float32(compiled, layout, dtype, step, made):
     case = made(classes=19, dtype=dtype, layout=layout)
     wanted, slope = case.plain()
     values, gradient = case.both(compiled=compiled)
@@ -207,7 +153,7 @@ def test_half_precision_is_computed_in_float32(compiled, layout, dtype, step):
     assert ((gradient - slope).abs() <= step * slope.abs() + 1e-7).all()
 
 
-def test_a_scaled_objective_keeps_gradients_that_float16_could_not_hold():
+def test_a_scaled_objective_keeps_gradients_that_float16_could_not_hold(made):
     """As a gradient scaler does: the scale comes with the backward pass, after the gradient is known."""
     case = evolve(made(dtype=torch.float16), scales=(1e-9, 1e-9))
     _, slope = case.plain()
@@ -219,7 +165,7 @@ def test_a_scaled_objective_keeps_gradients_that_float16_could_not_hold():
 
 @both_ways
 @both_layouts
-def test_logits_of_another_layout_and_source_of_another_type(compiled, layout):
+def test_logits_of_another_layout_and_source_of_another_type(compiled, layout, made):
     whole = made(size=(18, 13), layout=layout)
     learner = whole.learner.requires_grad_()
     case = evolve(
@@ -236,7 +182,7 @@ def test_logits_of_another_layout_and_source_of_another_type(compiled, layout):
 @both_ways
 @both_layouts
 @pytest.mark.parametrize("classes", [19, 150])
-def test_the_number_of_threads_changes_no_bit(compiled, layout, classes):
+def test_the_number_of_threads_changes_no_bit(compiled, layout, classes, made):
     threads = torch.get_num_threads()
     found = []
     try:
