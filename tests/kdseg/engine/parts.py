@@ -17,9 +17,11 @@ from kdseg import (
     Callback,
     ClassTable,
     Dataset,
+    Gate,
     Hooks,
     Metric,
     Sample,
+    TurnGate,
     hookimpl,
 )
 
@@ -138,6 +140,38 @@ class Even(Metric):
         return MeasureEven()
 
 
+class DiceGate(TurnGate):
+    """Chooses by a counter, as a gate of somebody else might."""
+
+    def __init__(self, options, turns):
+        self.options, self.turns, self.state = options, turns, 3
+
+    def turn(self):
+        return self.options.wrong or self.turns[self.state % 7 % 2]
+
+    def update(self, sums, values):
+        assert (sums, values) == ([], {})
+        self.state += self.options.seed
+
+    def state_dict(self):
+        return {"state": self.state}
+
+    def load_state_dict(self, state):
+        self.state = state["state"]
+
+
+@frozen(kw_only=True)
+class Dice(Gate):
+    """Chooses turns by a counter."""
+
+    name: ClassVar[str] = "dice"
+    seed: Annotated[int, "added at each step"] = 1
+    wrong: Annotated[str, "chosen always, where it is said"] = ""
+
+    def build(self, ctx):
+        return DiceGate(self, ctx.turns)
+
+
 class Float64(Hooks):
     """Lets a run calculate in float64, so that rounding hides nothing."""
 
@@ -223,6 +257,11 @@ def kdseg_backbones():
 @hookimpl
 def kdseg_datasets():
     return [Squares]
+
+
+@hookimpl
+def kdseg_gates():
+    return [Dice]
 
 
 @hookimpl
