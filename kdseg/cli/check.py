@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @settings_option
 @click.option("--quick", is_flag=True, help="Syntax, keys, types and names only: no data, no torch.")
+@click.option("--timeline", is_flag=True, help="Print who learns what from whom over the run, idle stretches too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, for programs.")
-def command(recipe: str, settings: tuple[str, ...], quick: bool, as_json: bool) -> None:
+def command(recipe: str, settings: tuple[str, ...], quick: bool, timeline: bool, as_json: bool) -> None:
     """Check a recipe as `kdseg run` does before it trains, and print what would happen.
 
     RECIPE is a file, or the name of a bundled recipe such as online_alternating.
@@ -33,7 +34,12 @@ def command(recipe: str, settings: tuple[str, ...], quick: bool, as_json: bool) 
 
     from kdseg.engine.check.phases import check
 
-    plan = _plan(check(loaded))
+    checked = check(loaded)
+    plan = _plan(checked)
+    if timeline:
+        from kdseg.engine.check.timeline import timeline as timeline_of
+
+        plan["timeline"] = timeline_of(checked.plan)
     if as_json:
         click.echo(json.dumps(plan, indent=2))
     else:
@@ -44,6 +50,7 @@ def _plan(checked: Checked) -> dict[str, Any]:
     plan = checked.plan
     return {
         "ok": True,
+        "gate": plan.recipe.turns.gate.name if plan.recipe.turns is not None and plan.recipe.turns.gate else None,
         "steps": plan.total_steps,
         "steps_per_epoch": plan.steps_per_epoch,
         "images": {"train": len(checked.train), "val": len(checked.val), "size": list(checked.image_size)},
@@ -64,12 +71,37 @@ def _print(plan: dict[str, Any]) -> None:
         f"{plan['steps']} steps, {plan['steps_per_epoch']} an epoch; {images['train']} training images of "
         f"{height}x{width}, {images['val']} validation images; about {plan['memory_bytes'] / 2**30:.1f} GiB"
     )
+    most = "" if plan["gate"] is None else "at most "  # who steps when is the gate's to say
     rows = [
-        (name, f"{participant['parameters'] / 1e6:.3f}M parameters", f"learns at {participant['steps']} steps")
+        (name, f"{participant['parameters'] / 1e6:.3f}M parameters", f"learns at {most}{participant['steps']} steps")
         for name, participant in plan["participants"].items()
     ]
     print_rows("participants", rows)
-    print_rows("terms", [(name, f"counts at {term['steps']} steps") for name, term in plan["terms"].items()])
+    print_rows("terms", [(name, f"counts at {most}{term['steps']} steps") for name, term in plan["terms"].items()])
+    for stretch in plan.get("timeline", ()):
+        _print_stretch(stretch, plan["gate"])
     for warning in plan["warnings"]:
         click.echo(f"warning: {warning}")
     click.echo("no problem found")
+
+
+def _print_stretch(stretch: dict[str, Any], gate: str | None) -> None:
+    """Print who learns what from whom while the same terms have a weight."""
+    rows = []
+    for turn in stretch["turns"]:
+        name = "" if turn["turn"] is None else turn["turn"]
+        steps = f"{'up to ' if gate else ''}{turn['steps']} steps"
+        for term in turn["terms"] or [None]:
+            rows.append((name, steps, *(_term_cells(term) if term else ("nothing counts", "", "", "", ""))))
+            name = steps = ""
+    chosen = f", turns as {gate} chooses" if gate else ""
+    print_rows(f"steps {stretch['first']} to {stretch['last']}{chosen}", rows)
+    if stretch["idle"]:
+        click.echo(f"  idle: {', '.join(stretch['idle'])}")
+
+
+def _term_cells(term: dict[str, Any]) -> tuple[str, ...]:
+    first, last = (f"{weight:.3g}" for weight in term["weight"])
+    weight = first if first == last else f"{first} to {last}"
+    sources = " and ".join(term["sources"]) or "labels"
+    return term["learner"], f"from {sources}", term["loss"], f"weight {weight}", term["name"]

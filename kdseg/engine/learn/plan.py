@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kdseg.recipe.curves import Points
+from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,19 @@ class Plan:
     def comes(self, turn: str) -> bool:
         """Whether a turn of the order comes in this run."""
         return any(turn == name for name, _, _ in self.slots(0, self.total_steps))
+
+    @property
+    def cycle(self) -> int:
+        """The steps in which the order of turns comes once."""
+        turns = self.recipe.turns
+        if turns is None or turns.gate is not None:
+            return 1
+        return len(turns.order) * (1 if turns.unit == "step" else self.steps_per_epoch)
+
+    @property
+    def learner_names(self) -> list[str]:
+        """The participants that learn."""
+        return [name for name, model in self.recipe.models.items() if isinstance(model, Learner)]
 
     @property
     def gated(self) -> bool:

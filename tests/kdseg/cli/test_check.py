@@ -132,3 +132,12 @@ def test_it_stays_within_its_budget(words, budget):
     command = [sys.executable, "-m", "kdseg", "check", "online_alternating", *words]
     subprocess.run(command, check=True, capture_output=True)
     assert cpu_seconds() - before < budget
+
+
+def test_the_timeline_tells_who_learns_what_from_whom(kdseg):
+    done = kdseg("check", "online_alternating", "--timeline", "--set", "train.steps_of.student=20")
+    assert done.status == 0
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert "study 10 steps student from labels cross_entropy weight 1 student-labels" in lines
+    told = json.loads(kdseg("check", "online_alternating", "--timeline", "--json").out)
+    assert {"first", "last", "turns", "idle"} == set(told["timeline"][0])
