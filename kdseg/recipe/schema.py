@@ -69,6 +69,7 @@ class Frozen:
     frozen: Annotated[Literal[True], "says that it learns nothing"] = True
     backbone: Annotated[Backbone, "the network"]
     weights: Annotated[Weights, "what it is"]
+    floor: Annotated[float | None, "the run ends before its first step where the score is below this on `val`"] = None
 
 
 @frozen(kw_only=True)
@@ -161,6 +162,9 @@ class Evaluate:
         default=(1.0,), validator=[not_empty, deep_iterable(and_(ge(SCALES[0]), le(SCALES[1])))]
     )
     flip: Annotated[bool, "let them see each of those mirrored as well"] = False
+    stop_on_collapse: Annotated[
+        bool, "end a run in which a learner names one class nearly everywhere, or falls to half of its best score"
+    ] = True
 
 
 @frozen(kw_only=True)

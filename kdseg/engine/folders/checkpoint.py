@@ -227,6 +227,7 @@ _SOUND: Mapping[str, Callable[[Any], bool]] = {
     "values": _table_of(lambda value: not isinstance(value, dict | list)),
     "scores": _table_of(_table),
     "best": _table_of(_is_best),
+    "one_class": _table_of(_is_count),
     "stop_reason": lambda value: value is None or isinstance(value, str),
     "turns": lambda value: value is None or (isinstance(value, dict) and value.keys() == {"turn", "gate"}),
     "hooks": _table,

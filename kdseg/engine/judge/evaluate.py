@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from attrs import frozen
 
 from kdseg.components import MetricContext
 from kdseg.data.loader import eval_batches
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.machine.processes import Processes
     from kdseg.engine.models.whole_image import WholeImage
+    from kdseg.metrics.measure import Measure
+
+
+@frozen(eq=False)
+class Judgement:
+    """What one participant is worth on a split."""
+
+    scores: dict[str, Any]
+    """As `kdseg.metrics.segmentation.scores` gives them, and those of the metrics as ``METRIC/SCORE``."""
+    matrix: Tensor
+    """C×C counts of pixels, a row a true class."""
 
 
 @torch.no_grad()
@@ -36,7 +48,7 @@ def evaluate(
     whole_image: WholeImage,
     workers: int,
     on_batch: Callable[[int], None] = lambda _images: None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Judgement]:
     """Score participants on the same images.
 
     Args:
@@ -52,8 +64,7 @@ def evaluate(
         on_batch: told how many images of this process each batch finished.
 
     Returns:
-        For each participant, its scores as `kdseg.metrics.segmentation.scores` gives them, and those of the metrics as
-        ``METRIC/SCORE``.
+        For each participant, what it is worth.
     """
     size = len(classes)
     matrices = {name: torch.zeros(size, size, dtype=torch.int64, device=processes.device) for name in participants}
@@ -83,11 +94,12 @@ def evaluate(
     sums = [measure.tensors() for those in measures.values() for measure in those.values()]
     processes.sum_([*matrices.values(), *(tensor for tensors in sums for tensor in tensors)])
     return {
-        name: scores(matrices[name], classes.names)
-        | {
-            f"{metric}/{score}": value
-            for metric, measure in measures[name].items()
-            for score, value in measure.compute().items()
-        }
+        name: Judgement(scores(matrices[name], classes.names) | _computed(measures[name]), matrices[name])
         for name in participants
+    }
+
+
+def _computed(measures: Mapping[str, Measure]) -> dict[str, Any]:
+    return {
+        f"{metric}/{score}": value for metric, measure in measures.items() for score, value in measure.compute().items()
     }

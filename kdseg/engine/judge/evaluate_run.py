@@ -53,7 +53,7 @@ def evaluate_run(
         console: shows progress.
 
     Returns:
-        For each participant its scores, as `kdseg.engine.judge.evaluate.evaluate` gives them.
+        For each participant its scores, as `kdseg.engine.judge.evaluate.Judgement` has them.
 
     Raises:
         KdsegError: where the run, the split, a participant or a metric is not there.
@@ -90,7 +90,7 @@ def evaluate_run(
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))
-        return evaluate(
+        judgements = evaluate(
             participants,
             samples,
             classes=classes,
@@ -102,3 +102,4 @@ def evaluate_run(
             workers=recipe.train.workers,
             on_batch=lambda images: bar.advance(task, images),
         )
+    return {name: judgement.scores for name, judgement in judgements.items()}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kdseg.data.loader import train_steps
+from kdseg.engine.run.collapse import refuse_collapse
+from kdseg.engine.run.floors import judge_frozen
 from kdseg.engine.run.saving import save
 from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
@@ -27,7 +29,8 @@ def train(run: Run, signals: StopSignals) -> None:
 
     Raises:
         SystemExit: after a signal, with a checkpoint written.
-        KdsegError: where training diverged, or a frozen participant changed.
+        KdsegError: where training diverged, a learner came to nothing, or a frozen participant changed or is below its
+            floor.
     """
     recipe = run.recipe
     frozen = {
@@ -38,6 +41,7 @@ def train(run: Run, signals: StopSignals) -> None:
     last_step = run.total_steps if run.stop_reason is None else run.step  # a resumed run may have been over
     signals.ending = "this step"
     run.emit("on_run_start")
+    judge_frozen(run)
     steps = train_steps(
         run.checked.train,
         run.checked.augmentation,
@@ -120,8 +124,9 @@ def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:
         return False
     run.refuse_lost_values()
     signals.ending = "this evaluation"
-    run.evaluate()
+    judgements = run.evaluate()
     run.emit("on_evaluation_end")
+    refuse_collapse(run, judgements)
     return True
 
 

@@ -34,6 +34,7 @@ def save(run: Run) -> None:
             "values": run.values,
             "scores": run.scores,
             "best": run.best,
+            "one_class": run.one_class,
             "stop_reason": run.stop_reason,
             "turns": run.stepper.turns.state_dict(),
             "hooks": {label: hooks.state_dict() for label, hooks in run.hooks.items()},
@@ -78,6 +79,7 @@ def _restore(run: Run, state: Mapping[str, Any]) -> None:
         )
     run.step, run.stop_reason = state["step"], state["stop_reason"]
     run.values, run.scores, run.best = state["values"], state["scores"], state["best"]
+    run.one_class = state["one_class"]
     run.publish(run.scores)
     run.stepper.turns.load_state_dict(state["turns"])
     run.recorder.rewind(state["metrics_position"])

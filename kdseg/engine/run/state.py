@@ -21,7 +21,7 @@ from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kdseg.data.rare_classes import RareClasses
     from kdseg.data.samples import ClassTable, Sample
     from kdseg.engine.check.phases import Checked
+    from kdseg.engine.judge.evaluate import Judgement
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.learn.plan import Plan
     from kdseg.engine.learn.step import Stepper
@@ -68,6 +69,8 @@ class Run:
     """The last scores of each participant."""
     best: dict[str, dict[str, float]] = field(factory=dict)
     """The step and the metric of each learner's best evaluation."""
+    one_class: dict[str, int] = field(factory=dict)
+    """At how many evaluations in a row each learner named one class nearly everywhere."""
     batch: Batch | None = None
     stop_reason: str | None = None
     step_values: StepValues = field(init=False)
@@ -209,15 +212,19 @@ class Run:
                 raise diverged(f"step {self.step}: weights of {name} are no longer finite", self.folder)
 
     @with_whole_learners
-    def evaluate(self) -> None:
-        """Score the participants on the validation split, and keep each learner's best weights."""
-        spec, participants = self.recipe.evaluate, self.stepper.participants
+    def evaluate(self, names: Collection[str] | None = None) -> Mapping[str, Judgement]:
+        """Score participants on the validation split, and keep each learner's best weights.
+
+        Args:
+            names: whom; left out: all but the frozen ones that have their scores.
+        """
+        spec = self.recipe.evaluate
         judged = {
             name: participant
-            for name, participant in participants.items()
-            if not (isinstance(participant.spec, Frozen) and name in self.scores)
+            for name, participant in self.stepper.participants.items()
+            if (name in names if names is not None else not self._is_known(participant))
         }
-        self.scores |= evaluate(
+        judgements = evaluate(
             judged,
             self.checked.val,
             classes=self.classes,
@@ -228,14 +235,19 @@ class Run:
             whole_image=self.whole_image,
             workers=self.recipe.train.workers,
         )
+        self.scores |= {name: judgement.scores for name, judgement in judgements.items()}
         found = self.publish({name: self.scores[name] for name in judged})
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
-        for name in self.cards:
+        for name in [name for name in self.cards if name in judged]:
             value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
             if math.isnan(best) or value > best:
                 self.best[name] = {"step": self.step, "value": value}
                 if self.is_main:
                     self._save_model(name, self.folder / MODELS / name, "best")
+        return judgements
+
+    def _is_known(self, participant: Participant) -> bool:
+        return isinstance(participant.spec, Frozen) and participant.name in self.scores
 
     def publish(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Put scores among the values that callbacks read, and give all of them by name."""
