@@ -1,9 +1,11 @@
-"""What holds for every test: nothing reaches the network, and the machine is shared."""
+"""What holds for every test: nothing reaches the network, the machine is shared, and no GPU is seen unasked."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+import sys
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,14 +23,29 @@ os.environ |= {
 }
 os.environ.pop("KDSEG_DISABLE_PLUGINS", None)
 
+HIDING = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "HIP_VISIBLE_DEVICES": "",
+    "TRITON_INTERPRET": "1",  # read when a kernel is defined: the processor interprets it
+}
+"""What hides a GPU from torch, and so from Accelerate."""
+if sys.platform == "darwin":
+    HIDING["ACCELERATE_USE_CPU"] = "1"  # nothing hides Apple's GPU from torch, but Accelerate alone would turn to it
+
 settings.register_profile("kdseg", deadline=None)  # a busy machine is no failure
 settings.load_profile("kdseg")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let Triton interpret its kernels on the processor, before one is defined; `pytest -m gpu` compiles them."""
-    if config.getoption("markexpr") != "gpu":
-        os.environ["TRITON_INTERPRET"] = "1"
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Decide which devices the tests see: the GPU with ``-m gpu``, otherwise the CPU alone.
+
+    No later hook would do: the conftest files of folders load torch, which looks for devices once.
+    """
+    assert "torch" not in sys.modules, "torch was loaded before the tests' devices were decided"
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    if re.fullmatch(r"gpu( and .*)?", config.known_args_namespace.markexpr.strip()) is None:
+        os.environ |= HIDING
 
 
 class Outcome(NamedTuple):
@@ -37,6 +54,17 @@ class Outcome(NamedTuple):
     status: int
     out: str
     err: str
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks as small as those of tests gain nothing from threads, and a child by fork could not use them."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 PLUGIN = HERE / "drawn.py"
@@ -17,17 +17,6 @@ PLUGIN = HERE / "drawn.py"
 def recipe() -> str:
     """A sound recipe of six steps, of well under a second."""
     return (HERE / "recipe.toml").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -14,22 +12,26 @@ import pytest
 import torch
 from accelerate.state import PartialState
 from attrs import frozen
-from safetensors.torch import load_file
+from engine_runs import (  # noqa: F401 (pytest finds them here)
+    assert_same_fixture,
+    contents_fixture,
+    folder_fixture,
+    lines_fixture,
+    load_fixture,
+    train_fixture,
+    weights_fixture,
+)
 
 from kdseg.components import BackboneContext, ClassShares, DatasetContext, LossContext
 from kdseg.data.streams import numpy_generator, stream
 from kdseg.engine.run.start import run_recipe
 from kdseg.engine.run.summary import Finished
-from kdseg.recipe.load import LoadedRecipe, load_recipe
+from kdseg.recipe.load import LoadedRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kdseg.hooks import Hooks
-
 HERE = Path(__file__).parent
-PLUGINS = ("parts.py", "part_losses.py")
-RECIPES = ("base.toml", "pair.toml")
 STATEFUL = sorted(f"stateful/{path.name}" for path in (HERE / "stateful").glob("*.toml"))
 """Recipes of all that has a state, or a part in it: what adds some joins this folder, and with it every test that
 takes the argument `stateful`."""
@@ -42,56 +44,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads, and a child by fork could not use them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the plugin files and the recipes that the tests' recipes extend."""
-    for name in (*PLUGINS, *RECIPES):
-        shutil.copy(HERE / name, tmp_path)
-    shutil.copytree(HERE / "stateful", tmp_path / "stateful")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # no test pulls the plug, and it takes half of the time
-    return tmp_path
-
-
-@pytest.fixture
-def load(folder: Path) -> Callable[..., LoadedRecipe]:
-    """Write what a recipe says beyond the one that it extends, and load it."""
-
-    def load(text: str, *settings: str, name: str = "recipe", extends: str = "base.toml") -> LoadedRecipe:
-        path = folder / f"{name}.toml"
-        path.write_text(f'extends = "{extends}"\n{text}', encoding="utf-8")
-        return load_recipe(path, settings)
-
-    return load
-
-
-@pytest.fixture
-def train(load: Callable[..., LoadedRecipe]) -> Callable[..., Finished]:
-    """Run a recipe to its end in this process, watched by a `Hooks` where one is given."""
-
-    def train(text: str, *settings: str, watcher: Hooks | None = None, **named: str) -> Finished:
-        return run_recipe(load(text, *settings, **named), console=None if watcher is None else lambda: watcher)
-
-    return train
-
-
-def weights_of(run: Finished | Path, name: str, which: str = "last") -> dict[str, torch.Tensor]:
-    """Give the weights that a run left of a participant."""
-    folder = run.folder if isinstance(run, Finished) else run
-    return load_file(folder / "models" / name / f"{which}.safetensors")
-
-
-@pytest.fixture
-def weights() -> Callable[..., dict[str, torch.Tensor]]:
-    return weights_of
+def on_one_thread(one_thread: None) -> None:
+    """Run every test of the engine so."""
 
 
 @pytest.fixture
@@ -106,30 +60,6 @@ def in_child() -> Callable[[Callable[[], object]], int]:
         return child.exitcode
 
     return in_child
-
-
-@pytest.fixture
-def contents() -> Callable[[Path], dict[str, Any]]:
-    """Give all that a run leaves, but for what tells the time, a place, or the length of a text that tells the time."""
-
-    def without(text: str, *keys: str) -> dict[str, Any]:
-        return {key: value for key, value in json.loads(text).items() if key not in keys}
-
-    def contents(run: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for file in sorted(run.rglob("*")):
-            name = str(file.relative_to(run))
-            if name == "metrics.jsonl":
-                found[name] = [without(line, "seconds") for line in file.read_text(encoding="utf-8").splitlines()]
-            elif file.name == "state.json":
-                found[name] = without(file.read_text(encoding="utf-8"), "metrics_position")
-            elif file.name == "summary.json":
-                found[name] = without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
-            elif file.is_file() and file.name not in ("log.txt", "environment.json", "recipe.toml", "checksums.json"):
-                found[name] = file.read_bytes()
-        return found
-
-    return contents
 
 
 @pytest.fixture
@@ -244,31 +174,5 @@ def by_hand() -> type[ByHand]:
 
 
 @pytest.fixture
-def assert_same() -> Callable[..., None]:
-    """Hold weights by name against others; to the bit unless a tolerance is given."""
-
-    def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
-        assert found.keys() == wanted.keys()
-        for name, value in wanted.items():
-            torch.testing.assert_close(
-                found[name], value, rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}"
-            )
-
-    return assert_same
-
-
-@pytest.fixture
 def python() -> str:
     return sys.executable
-
-
-@pytest.fixture
-def lines() -> Callable[..., list[dict[str, Any]]]:
-    """Give the lines of a run's metrics file, of one kind where one is named."""
-
-    def lines(run: Finished | Path, kind: str | None = None) -> list[dict[str, Any]]:
-        folder = run.folder if isinstance(run, Finished) else run
-        every = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        return [line for line in every if kind in (None, line["kind"])]
-
-    return lines
