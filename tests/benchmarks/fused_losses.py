@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
+from naive_losses import SCALES, naive, naive_channels
 from peak_memory import peak_bytes
 
 from kdseg.data.samples import IGNORE_INDEX
@@ -35,7 +35,6 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 PIXELS = ("by hand", "plain losses", "fused, torch blocks", "fused, compiled")
 CHANNELS = ("channels by hand", "channels fused, torch blocks")
 IGNORED = 0.1
-SCALES = (0.7, 0.3)
 
 
 def main() -> None:
@@ -151,26 +150,6 @@ def work(name: str, layout: str, options: argparse.Namespace) -> Callable[[], No
             return fused(Prediction(logits=learner), source, target, call, factors)[0]
 
     return lambda: objective(logits.detach().requires_grad_()).backward()
-
-
-def naive(learner: Tensor, source: Tensor, target: Tensor, temperature: float, count: Tensor) -> Tensor:
-    """Give cross-entropy and T^2 KL as most training loops write them."""
-    entropy = F.cross_entropy(learner, target, ignore_index=IGNORE_INDEX)
-    wanted = F.log_softmax(source / temperature, dim=1)
-    found = F.log_softmax(learner / temperature, dim=1)
-    pixels = F.kl_div(found, wanted, log_target=True, reduction="none").sum(dim=1)
-    divergence = temperature**2 * (pixels * (target != IGNORE_INDEX)).sum() / count
-    return SCALES[0] * divergence + SCALES[1] * entropy
-
-
-def naive_channels(learner: Tensor, source: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """Give channel-wise distillation as a training loop writes it, of the valid pixels."""
-    hidden = (target == IGNORE_INDEX).unsqueeze(1)
-    wanted, found = (
-        F.log_softmax((logits / temperature).masked_fill(hidden, -1e9).flatten(2), dim=2)
-        for logits in (source, learner)
-    )
-    return temperature**2 / learner.shape[1] * F.kl_div(found, wanted, log_target=True, reduction="sum")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from engine_step import start, timed
+from by_hand import start
+from engine_step import HEAD, timed
 
 from kdseg.data.loader import train_steps
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
@@ -69,7 +70,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {options.threads} threads, malloc thresholds raised, 8 x 64x128, {every} steps")
     for name, text in RECIPES.items():
         with tempfile.TemporaryDirectory() as folder:
-            run = start(STUDENT + text, 8, Path(folder))
+            run = start(HEAD.format(batch_size=8) + STUDENT + text, Path(folder))
             loader = train_steps(run.checked.train, None, seed=7, batch_size=8, micro_batches=1, last_step=2, workers=0)
             plain, looks = measure(run, next(loader), options.rounds)
             run.recorder.close()
