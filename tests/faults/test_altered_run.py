@@ -9,49 +9,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
+from fault_jobs import Stop, StopError, student_job
 
 import kdseg
 from kdseg.engine.folders.run_folder import find_run
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.errors import KdsegError
-from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
 
-PARTS = Path(__file__).parents[1] / "kdseg" / "engine"
-RECIPE = f"""
-plugins = ["{PARTS}/parts.py"]
-train = {{ steps = 4, batch_size = 4, workers = 0 }}
-data = {{ dataset = "squares" }}
-checkpoint = {{ every = 2, unit = "step" }}
-output = {{ folder = "runs" }}
-[models.student]
-backbone = "tiny"
-[terms.labels]
-learner = "student"
-loss = "cross_entropy"
-[callbacks.diary]
-use = "diary"
-"""
-
-
-class StopError(Exception):
-    pass
-
-
-class Stop(Hooks):
-    def on_step_end(self, run):
-        if run.step == 3:
-            raise StopError
+RECIPE = student_job(4) + '[callbacks.diary]\nuse = "diary"\n'
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
+def on_one_thread(monkeypatch, one_thread):
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

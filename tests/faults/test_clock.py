@@ -8,10 +8,9 @@ import multiprocessing
 import os
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
-import torch
+from fault_jobs import student_job
 
 import kdseg
 from kdseg.engine.folders import run_folder
@@ -23,20 +22,7 @@ from kdseg.recipe.save import save_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-PARTS = Path(__file__).parents[1] / "kdseg" / "engine"
-RECIPE = f"""
-plugins = ["{PARTS}/parts.py", "{PARTS}/part_losses.py"]
-train = {{ steps = 6, batch_size = 4, workers = 0 }}
-data = {{ dataset = "squares" }}
-evaluate = {{ every = 1000, unit = "step" }}
-checkpoint = {{ every = 2, unit = "step" }}
-output = {{ folder = "runs" }}
-[models.student]
-backbone = "tiny"
-[terms.labels]
-learner = "student"
-loss = "cross_entropy"
-"""
+RECIPE = student_job(6, evaluate='evaluate = { every = 1000, unit = "step" }')
 NOON = datetime(2026, 10, 25, 2, 30)  # noqa: DTZ001 (what a person reads off the wall that night, twice)
 
 
@@ -58,14 +44,11 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def loaded(tmp_path, monkeypatch):
+def loaded(tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
     (tmp_path / "job.toml").write_text(RECIPE, encoding="utf-8")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield load_recipe(tmp_path / "job.toml")
-    torch.set_num_threads(threads)
+    return load_recipe(tmp_path / "job.toml")
 
 
 def begin(loaded):

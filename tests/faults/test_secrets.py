@@ -6,24 +6,11 @@ import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from fault_jobs import student_job
 
-PARTS = Path(__file__).parents[1] / "kdseg" / "engine"
-RECIPE = f"""
-plugins = ["{PARTS}/parts.py", "{PARTS}/part_losses.py"]
-train = {{ steps = 4, batch_size = 4, workers = 0 }}
-data = {{ dataset = "squares" }}
-checkpoint = {{ every = 2, unit = "step" }}
-output = {{ folder = "runs" }}
-[models.student]
-backbone = "tiny"
-[terms.labels]
-learner = "student"
-loss = "learned_scale"
-[tracking.wandb]
-"""
+RECIPE = student_job(4, loss="learned_scale") + "[tracking.wandb]\n"
 SCRIPT = """
 import os
 import torch

@@ -15,41 +15,24 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fault_jobs import Stop, StopError, student_job
 
 import kdseg
 from kdseg.components import DatasetContext
 from kdseg.engine.folders.run_folder import find_run
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.errors import KdsegError
-from kdseg.hooks import Hooks
 from kdseg.recipe.load import load_recipe
 from kdseg_road import CamVid
 
-PARTS = Path(__file__).parents[1] / "kdseg" / "engine"
-BASE = f"""
-plugins = ["{PARTS}/parts.py", "{PARTS}/part_losses.py"]
-train = {{ steps = 4, batch_size = 4, workers = 0 }}
-data = {{ dataset = "squares" }}
-checkpoint = {{ every = 2, unit = "step" }}
-output = {{ folder = "runs" }}
-"""
-MODELS = """
-[models.student]
-backbone = "tiny"
-[terms.labels]
-learner = "student"
-loss = "learned_scale"
-"""
+RECIPE = student_job(4, loss="learned_scale")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield tmp_path
-    torch.set_num_threads(threads)
+    return tmp_path
 
 
 def write(text, name="job.toml"):
@@ -57,22 +40,12 @@ def write(text, name="job.toml"):
     return Path(name)
 
 
-class StopError(Exception):
-    pass
-
-
-class Stop(Hooks):
-    def on_step_end(self, run):
-        if run.step == 3:
-            raise StopError
-
-
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
     """A run that stopped after its third step, and one that is finished."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("origin"))
-        loaded = load_recipe(write(BASE + MODELS))
+        loaded = load_recipe(write(RECIPE))
         with pytest.raises(StopError):
             run_recipe(loaded, console=Stop)
         return find_run(Path("runs/job")), run_recipe(loaded).folder
@@ -159,7 +132,7 @@ def test_nothing_in_a_models_weights_is_run(finished, bomb):
         with pytest.raises(KdsegError, match=r"best\.safetensors: these weights cannot be loaded: "):
             kdseg.load(path, trust_code=True)
     weights = f'weights = {{ run = "{finished}" }}\n'
-    recipe = load_recipe(write(BASE + MODELS.replace('"tiny"\n', f'"tiny"\n{weights}')))
+    recipe = load_recipe(write(RECIPE.replace('"tiny"\n', f'"tiny"\n{weights}')))
     with pytest.raises(KdsegError, match=r"best\.safetensors: these weights cannot be loaded: "):
         run_recipe(recipe)
 
@@ -174,7 +147,7 @@ def test_names_that_would_lead_outside_are_refused(stopped, folder, place, name)
     diary = '[callbacks.diary]\nuse = "parts/diary"\n'
     table = {"models": "[models.student", "terms": "[terms.labels", "callbacks": "[callbacks.diary"}[place]
     saved = stopped / "recipe.toml"
-    for text in (BASE + MODELS + diary, saved.read_text() + diary):
+    for text in (RECIPE + diary, saved.read_text() + diary):
         assert table in text
         write(text.replace(table, f'[{place}."{name}"'))
         with pytest.raises(KdsegError, match="is no name here"):
@@ -189,7 +162,7 @@ def test_names_that_would_lead_outside_are_refused(stopped, folder, place, name)
 @pytest.mark.parametrize("name", [*OUTSIDE, "../../finished/models/student"])
 def test_weights_of_a_model_outside_are_refused(finished, name):
     (finished / "models" / "x").symlink_to(finished / "models" / "student")
-    text = BASE + MODELS.replace('"tiny"\n', f'"tiny"\nweights = {{ run = "{finished}", model = "{name}" }}\n')
+    text = RECIPE.replace('"tiny"\n', f'"tiny"\nweights = {{ run = "{finished}", model = "{name}" }}\n')
     with pytest.raises(KdsegError, match=r"models\.student\.weights: .*no model"):
         run_recipe(load_recipe(write(text)))
     with pytest.raises(KdsegError, match="no model"):

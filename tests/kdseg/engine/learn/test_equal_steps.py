@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from terms import term
 
 SHAPE = """
 [train]
@@ -20,35 +21,17 @@ shadow_of = "student"
 [turns]
 order = ["teach", "study", "both"]
 sync = "{sync}"
-[terms.teacher-labels]
-turn = ["teach", "both"]
-learner = "teacher"
-loss = "cross_entropy"
-[terms.labels]
-turn = ["study", "both"]
-learner = "student"
-loss = {{ use = "cross_entropy", weights = [1.0, 0.1, 7.3], label_smoothing = 0.1 }}
-[terms.mimic]
-turn = ["study", "both"]
-learner = "student"
-source = "teacher"
-loss = {{ use = "pixel_kl", temperature = 3.0 }}
-[terms.self]
-turn = "study"
-learner = "student"
-source = "mean"
-loss = "pixel_kl"
-[terms.small]
-turn = "study"
-learner = "student"
-loss = "small_features"
-[terms.doubt]
-turn = ["teach", "both"]
-learner = "teacher"
-loss = "confidence_penalty"
 [callbacks.precise]
 use = "float64"
 """
+TEACH, STUDY = '["teach", "both"]', '["study", "both"]'
+LABELS = "{{ use = 'cross_entropy', weights = [1.0, 0.1, 7.3], label_smoothing = 0.1 }}"
+SHAPE += term("teacher-labels", "teacher", turn=TEACH)
+SHAPE += term("labels", "student", LABELS, turn=STUDY)
+SHAPE += term("mimic", "student", '{{ use = "pixel_kl", temperature = 3.0 }}', source="teacher", turn=STUDY)
+SHAPE += term("self", "student", "pixel_kl", source="mean", turn="study")
+SHAPE += term("small", "student", "small_features", turn="study")
+SHAPE += term("doubt", "teacher", "confidence_penalty", turn=TEACH)
 
 
 def numbers(line):

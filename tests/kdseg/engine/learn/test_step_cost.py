@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from terms import term
 
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
@@ -17,24 +18,9 @@ backbone = { use = "tiny", norm = "batch", dropout = 0.2 }
 [models.berta]
 backbone = { use = "tiny", norm = "batch" }
 """
-LABELS = """
-[terms.anna-labels]
-learner = "anna"
-loss = "cross_entropy"
-[terms.berta-labels]
-learner = "berta"
-loss = "cross_entropy"
-"""
-MUTUAL = """
-[terms.anna-from-berta]
-learner = "anna"
-source = "berta"
-loss = "pixel_kl"
-[terms.berta-from-anna]
-learner = "berta"
-source = "anna"
-loss = "pixel_kl"
-"""
+LABELS = term("anna-labels", "anna") + term("berta-labels", "berta")
+MUTUAL = term("anna-from-berta", "anna", "pixel_kl", source="berta")
+MUTUAL += term("berta-from-anna", "berta", "pixel_kl", source="anna")
 
 
 class CountForwards(Hooks):
@@ -79,24 +65,10 @@ def test_learners_run_once_a_micro_batch_however_many_terms_ask(forwards):
 def test_a_source_runs_once_for_all_its_terms_and_only_in_their_turns(forwards):
     recipe = (
         LEARNERS
-        + """
-[turns]
-order = ["teach", "study", "rest"]
-[terms.anna-labels]
-turn = ["teach", "rest"]
-learner = "anna"
-loss = "cross_entropy"
-[terms.mimic]
-turn = "study"
-learner = "berta"
-source = "anna"
-loss = "pixel_kl"
-[terms.mimic-features]
-turn = "study"
-learner = "berta"
-source = "anna"
-loss = "feature_mimic"
-"""
+        + '[turns]\norder = ["teach", "study", "rest"]\n'
+        + term("anna-labels", "anna", turn='["teach", "rest"]')
+        + term("mimic", "berta", "pixel_kl", source="anna", turn="study")
+        + term("mimic-features", "berta", "feature_mimic", source="anna", turn="study")
     )
     teach, study = {"anna": ["train"]}, {"anna": ["eval, no gradient"], "berta": ["train"]}
     assert forwards(recipe) == [teach, study, teach] * 2 + [teach, study]
@@ -151,23 +123,10 @@ def test_a_learner_without_a_term_that_counts_stays_bit_for_bit(train):
     """Weights, running statistics, optimizer, schedule, clock, and its losses' parts; also where it is a source."""
     recipe = (
         LEARNERS
-        + """
-[turns]
-order = ["first", "second", "second"]
-[terms.anna-labels]
-turn = "first"
-learner = "anna"
-loss = "learned_scale"
-[terms.berta-labels]
-turn = "second"
-learner = "berta"
-loss = "cross_entropy"
-[terms.mimic]
-turn = "second"
-learner = "berta"
-source = "anna"
-loss = "pixel_kl"
-"""
+        + '[turns]\norder = ["first", "second", "second"]\n'
+        + term("anna-labels", "anna", "learned_scale", turn="first")
+        + term("berta-labels", "berta", turn="second")
+        + term("mimic", "berta", "pixel_kl", source="anna", turn="second")
     )
     for mode in ("eval", "train"):
         watcher = WatchIdlers()

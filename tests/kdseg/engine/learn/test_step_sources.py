@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from terms import term
 
 TWO = """
 [models.{first}]
@@ -17,46 +18,20 @@ use = "float64"
 
 ALTERNATING = (
     TWO.format(first="teacher", second="student")
-    + """
-[turns]
-order = ["teach", "study", "study"]
-[terms.teacher-labels]
-turn = "teach"
-learner = "teacher"
-loss = "cross_entropy"
-[terms.labels]
-turn = "study"
-learner = "student"
-loss = "cross_entropy"
-[terms.mimic]
-turn = "study"
-learner = "student"
-source = "teacher"
-loss = { use = "pixel_kl", temperature = 2.0 }
-weight = 0.5
-"""
+    + '[turns]\norder = ["teach", "study", "study"]\n'
+    + term("teacher-labels", "teacher", turn="teach")
+    + term("labels", "student", turn="study")
+    + term("mimic", "student", '{ use = "pixel_kl", temperature = 2.0 }', source="teacher", turn="study")
+    + "weight = 0.5\n"
 )
 
 MUTUAL = (
     TWO.format(first="anna", second="berta")
-    + """
-[turns]
-order = ["together"]
-[terms.anna-labels]
-learner = "anna"
-loss = "cross_entropy"
-[terms.berta-labels]
-learner = "berta"
-loss = "cross_entropy"
-[terms.anna-from-berta]
-learner = "anna"
-source = "berta"
-loss = "pixel_kl"
-[terms.berta-from-anna]
-learner = "berta"
-source = "anna"
-loss = "pixel_kl"
-"""
+    + '[turns]\norder = ["together"]\n'
+    + term("anna-labels", "anna")
+    + term("berta-labels", "berta")
+    + term("anna-from-berta", "anna", "pixel_kl", source="berta")
+    + term("berta-from-anna", "berta", "pixel_kl", source="anna")
 )
 
 SELF = """

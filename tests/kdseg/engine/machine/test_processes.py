@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+from terms import term
 
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.hooks import Hooks
@@ -28,33 +29,16 @@ optimizer = {{ use = "{optimizer}", lr = 1e-2 }}
 shadow_of = "student"
 [turns]
 order = ["teach", "study", "squeeze"]
-[terms.teacher-labels]
-turn = "teach"
-learner = "teacher"
-loss = "cross_entropy"
-[terms.labels]
-turn = "study"
-learner = "student"
-loss = {{ use = "{labels}" }}
-[terms.mimic]
-turn = "study"
-learner = "student"
-source = "teacher"
-loss = {{ use = "feature_mimic", norm = "{norm}" }}
-[terms.self]
-turn = "study"
-learner = "student"
-source = "mean"
-loss = "pixel_kl"
-[terms.small]
-turn = "squeeze"
-learner = "student"
-loss = "small_features"
 [data]
 dataset = {{ use = "squares", images = 26 }}
 [callbacks.witness]
 use = "witness"
 """
+RECIPE += term("teacher-labels", "teacher", turn="teach")
+RECIPE += term("labels", "student", '{{ use = "{labels}" }}', turn="study")
+RECIPE += term("mimic", "student", '{{ use = "feature_mimic", norm = "{norm}" }}', source="teacher", turn="study")
+RECIPE += term("self", "student", "pixel_kl", source="mean", turn="study")
+RECIPE += term("small", "student", "small_features", turn="squeeze")
 PRECISE = '[callbacks.precise]\nuse = "float64"\n'
 PLAIN = RECIPE.format(norm="group", optimizer="AdamW", labels="cross_entropy") + PRECISE
 DRIFTING = RECIPE.format(norm="batch", optimizer="AdamW", labels="learned_scale")

@@ -17,6 +17,7 @@ import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from safetensors.torch import load_file
+from terms import term
 from torch.distributed.tensor import DTensor
 
 import kdseg
@@ -46,28 +47,6 @@ shadow_of = "student"
 [turns]
 order = ["teach", "study", "squeeze", "both"]
 sync = "sequential"
-[terms.teacher-labels]
-turn = ["teach", "both"]
-learner = "teacher"
-loss = "cross_entropy"
-[terms.labels]
-turn = ["study", "both"]
-learner = "student"
-loss = "cross_entropy"
-[terms.mimic]
-turn = ["study", "both"]
-learner = "student"
-source = "teacher"
-loss = { use = "feature_mimic", norm = "group" }
-[terms.self]
-turn = "study"
-learner = "student"
-source = "mean"
-loss = "pixel_kl"
-[terms.small]
-turn = "squeeze"
-learner = "student"
-loss = "small_features"
 [data]
 dataset = { use = "squares", images = 26 }
 [evaluate]
@@ -81,6 +60,12 @@ use = "checkpoint"
 [callbacks.witness]
 use = "witness"
 """
+STUDY = '["study", "both"]'
+RECIPE += term("teacher-labels", "teacher", turn='["teach", "both"]')
+RECIPE += term("labels", "student", turn=STUDY)
+RECIPE += term("mimic", "student", '{ use = "feature_mimic", norm = "group" }', source="teacher", turn=STUDY)
+RECIPE += term("self", "student", "pixel_kl", source="mean", turn="study")
+RECIPE += term("small", "student", "small_features", turn="squeeze")
 PRECISE = '[callbacks.precise]\nuse = "float64"\n'
 
 
