@@ -107,6 +107,6 @@ def _number(value: float) -> str:
     """Write a number: a count without a point, a small one with an exponent."""
     if math.isnan(value):
         return "absent"
-    if float(value).is_integer() and value != 0:
+    if float(value).is_integer():
         return f"{value:.0f}"
-    return f"{value:.4f}" if value == 0 or abs(value) >= _EXACT else f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) >= _EXACT else f"{value:.1e}"
