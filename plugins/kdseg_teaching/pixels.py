@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch.special import entr
 
 from kdseg_teaching.sums import BINS, GRID
 
@@ -24,44 +23,75 @@ def add_entropies(sums: Sums, logits: Tensor, labels: Tensor, boundary: Tensor, 
     Args:
         sums: what is added to.
         logits: P×C.
-        labels: P.
+        labels: P, in ascending order.
         boundary: P, whether the pixel is of a boundary.
         temperatures: by which logits are divided.
     """
     right = logits.argmax(1) == labels
     groups = (2 * labels + right) * 2 + boundary
     sums.pixels.view(-1).add_(torch.bincount(groups, minlength=sums.pixels.numel()))
-    target = F.one_hot(labels, logits.shape[1]).bool()
-    by_class = target.double().T
+    sizes = torch.bincount(labels, minlength=logits.shape[1]).tolist()
+    others = without_label(logits, labels)
     for number, temperature in enumerate(temperatures):
-        softened = logits / temperature
-        sums.entropy[number].view(-1).index_add_(0, groups, entr(softened.softmax(1)).sum(1))
-        others = softened.masked_fill_(target, -torch.inf).softmax(1)  # p_j / (1 - p_y), where 1 - p_y is no difference
-        sums.others[number].add_(by_class @ others)
-        sums.others_entropy[number].add_(by_class @ entr(others).sum(1))
+        _, entropy = _softened(logits, temperature)
+        sums.entropy[number].view(-1).index_add_(0, groups, entropy)
+        p, entropy = _softened(others, temperature)  # p_j / (1 - p_y), where 1 - p_y is no difference
+        sums.others[number].add_(_by_class(p, sizes))
+        sums.others_entropy[number].add_(_by_class(entropy, sizes))
+
+
+def _softened(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Give probabilities P×C and their entropy in nats, P."""
+    log_p = (logits / temperature).log_softmax(1)
+    p = log_p.exp()
+    return p, -log_p.mul_(p).sum(1)
+
+
+def _by_class(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Sum over the pixels of each class, given how many there are, one class after another."""
+    return torch.stack([part.sum(0) for part in values.split(sizes)])
+
+
+def without_label(values: Tensor, labels: Tensor) -> Tensor:
+    """Give P×C without the column of each pixel's label, P×(C-1)."""
+    pixels, classes = values.shape
+    return values[~F.one_hot(labels, classes).bool()].view(pixels, classes - 1)
 
 
 def add_errors(sums: Sums, logits: Tensor, labels: Tensor) -> None:
-    """Add the negative log-likelihood, the Brier score, and what the calibration errors are made of."""
+    """Add the negative log-likelihood, the Brier score, and what the calibration errors are made of.
+
+    Args:
+        sums: what is added to.
+        logits: P×C.
+        labels: P, in ascending order.
+    """
+    classes = logits.shape[1]
     log_p = logits.log_softmax(1)
     p = log_p.exp()
-    target = F.one_hot(labels, logits.shape[1]).double()
-    nll = -log_p.gather(1, labels[:, None]).squeeze(1)
-    brier = (p - target).square().sum(1)
-    sums.errors.add_(target.T @ torch.stack([nll, brier], 1))
+    at_label = labels[:, None]
+    nll, own = -log_p.gather(1, at_label).squeeze(1), p.gather(1, at_label).squeeze(1)
+    brier = p.square().sum(1) - own.square() + (1 - own).square()
+    sizes = torch.bincount(labels, minlength=classes).tolist()
+    sums.errors.add_(_by_class(torch.stack([nll, brier], 1), sizes))
 
-    confidence = p.amax(1)
-    _add_to_bins(sums.top, sums.top_confidence, confidence, logits.argmax(1) == labels)
-    for number, (counts, confidences) in enumerate(zip(sums.class_top, sums.class_confidence, strict=True)):
-        _add_to_bins(counts, confidences, p[:, number], labels == number)
+    confidence, predicted = p.max(1)
+    bins, right = _bins(confidence), predicted == labels
+    sums.top[:, 0].add_(torch.bincount(bins, minlength=BINS))
+    sums.top[:, 1].add_(torch.bincount(bins[right], minlength=BINS))
+    sums.top_confidence.index_add_(0, bins, confidence)
+
+    every = BINS * torch.arange(classes, device=labels.device)
+    cells = (_bins(p) + every).view(-1)
+    sums.class_top[..., 0].add_(torch.bincount(cells, minlength=BINS * classes).view(classes, BINS))
+    hits = torch.bincount(_bins(own) + every[labels], minlength=BINS * classes)
+    sums.class_top[..., 1].add_(hits.view(classes, BINS))
+    sums.class_confidence.view(-1).index_add_(0, cells, p.view(-1))
 
 
-def _add_to_bins(counts: Tensor, confidences: Tensor, confidence: Tensor, hits: Tensor) -> None:
-    """Count pixels and hits by their confidence, in bins that do not hold their lower end."""
-    bins = ((confidence * BINS).ceil().long() - 1).clamp_(0, BINS - 1)
-    both = torch.bincount(2 * bins + hits, minlength=2 * BINS).view(BINS, 2)
-    counts.add_(torch.stack([both.sum(1), both[:, 1]], 1))
-    confidences.index_add_(0, bins, confidence)
+def _bins(confidence: Tensor) -> Tensor:
+    """Give the numbers of the bins, which do not hold their lower end; 0 is in the first."""
+    return (confidence * BINS).ceil_().long().sub_(1).clamp_(0, BINS - 1)
 
 
 def add_grid(sums: Sums, logits: Tensor, labels: Tensor) -> None:
@@ -77,11 +107,10 @@ def centred_ranks(logits: Tensor, labels: Tensor) -> Tensor:
 
     Equal logits share the mean of their ranks.
     """
-    pixels, classes = logits.shape
-    others = logits[~F.one_hot(labels, classes).bool()].view(pixels, classes - 1)
+    others = without_label(logits, labels)
     ordered = others.sort(1).values
     below, up_to = (torch.searchsorted(ordered, others, right=right) for right in (False, True))
-    return (below + up_to - (classes - 1)).double() / 2
+    return (below + up_to - others.shape[1]).double() / 2
 
 
 def add_agreement(sums: Sums, ours: Tensor, theirs: Tensor, labels: Tensor) -> None:

@@ -37,7 +37,7 @@ class Sums:
     class_confidence: Tensor
     """C×B: the sum of those probabilities."""
     others: Tensor
-    """T×C×C: the probabilities of the other classes, which sum to 1 at each pixel, by true class."""
+    """T×C×(C-1): the probabilities of the other classes, which sum to 1 at each pixel, by true class."""
     others_entropy: Tensor
     """T×C: their entropy in nats, by true class."""
     grid: Tensor
@@ -67,7 +67,7 @@ class Sums:
             top_confidence=values(BINS),
             class_top=counts(classes, BINS, 2),
             class_confidence=values(classes, BINS),
-            others=values(temperatures, classes, classes),
+            others=values(temperatures, classes, classes - 1),
             others_entropy=values(temperatures, classes),
             grid=values(len(GRID)),
             sampled=counts(1),

@@ -90,6 +90,21 @@ def test_bias_variance_is_that_of_the_networks(found, finished):
     assert findings["pictures"] == {}
 
 
+def test_teachability_is_that_of_the_first_network(kdseg, found, folder, finished):
+    words = ("--model", "teacher", "--model", "student", "--set", "temperatures=[1, 3]")
+    findings = found("teachability", str(finished), str(finished), *words)
+    right = share(finished, "teacher", samples_of(finished))
+    assert findings["scalars"]["accuracy"] == pytest.approx(right, rel=1e-12)
+    assert -1 <= findings["scalars"]["rank_agreement"] <= 1
+    assert list(findings["tables"]["temperature"]) == ["T=1", "T=3"]
+    assert all(cv2.imread(str(folder / file)) is not None for file in findings["pictures"].values())
+    assert set(findings["pictures"]) >= {"reliability", "entropy_maps"}
+    alone = found("teachability", str(finished), "--model", "teacher", "--set", "temperatures=[1, 3]")
+    assert alone["scalars"] == findings["scalars"] | {"rank_agreement": None}
+    told = "--set: temperatures: must be one or more different numbers from 0.01 to 1000; found [0.0]\n"
+    assert kdseg("diagnose", "teachability", str(finished), "--set", "temperatures=[0]") == (2, "", told)
+
+
 def test_tables_hold_the_same_for_people(kdseg, folder, finished):
     status, out, err = kdseg("diagnose", "hits", str(finished), "--images", "1")
     assert (status, err) == (0, "")
