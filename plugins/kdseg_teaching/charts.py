@@ -59,6 +59,11 @@ class Panel:
         (left, bottom), (right, top) = self.at(x[0], min(y)), self.at(x[1], max(y))
         cv2.rectangle(self.sheet, (left + 1, top), (right - 1, bottom), colour, cv2.FILLED)
 
+    def level(self, x: tuple[float, float], y: float, colour: Colour) -> None:
+        """Draw a level line from one x to another."""
+        (left, row), (right, _) = self.at(x[0], y), self.at(x[1], y)
+        cv2.line(self.sheet, (left + 1, row), (right - 1, row), colour, 3)
+
 
 def blank(width: int = WIDTH, height: int = HEIGHT) -> Image:
     """Give a white sheet."""

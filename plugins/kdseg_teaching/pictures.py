@@ -82,8 +82,9 @@ def reliability(bins: Table) -> Image:
     for number, row in enumerate(bins.values()):
         if row["pixels"]:
             span = (number * width, (number + 1) * width)
-            panel.bar(span, (0, row["accuracy"]), BLUE)
+            panel.bar(span, (0, min(row["accuracy"], row["confidence"])), BLUE)
             panel.bar(span, (row["accuracy"], row["confidence"]), RED)
+            panel.level(span, row["accuracy"], BLACK)
             lower.bar(span, (0, row["pixels"] / pixels), GREY)
     panel.axes({}, ticks)
     lower.axes({tick: f"{tick:g}" for tick in ticks}, (0, 1))
@@ -96,6 +97,7 @@ def reliability(bins: Table) -> Image:
         row_at = TOP + 14 + 24 * number
         cv2.rectangle(sheet, (right + 16, row_at - 10), (right + 40, row_at + 2), colour, cv2.FILLED)
         write(sheet, text, (right + 48, row_at))
+    cv2.line(sheet, (right + 16, TOP + 4), (right + 39, TOP + 4), BLACK, 3)
     return sheet
 
 

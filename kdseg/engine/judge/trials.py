@@ -64,8 +64,8 @@ def find_trials(
         models: which participant of a run: one name for all runs, one for each of them in order, or none for the one
             named student or the only one.
         which: weights; those of a frozen participant are as its recipe says.
-        trust_code: whether the Python file in a copy of a model's folder may run. One that a run's recipe lists runs
-            anyway.
+        trust_code: whether the Python file may run that lies in a copy of a model's folder, or where a frozen
+            participant comes from. Those that the runs' recipes list run anyway.
 
     Raises:
         KdsegError: where one is not there, or nothing says on which images to look.
@@ -84,7 +84,7 @@ def find_trials(
         if number not in found:
             each.append(Trial(named=path, folder=path, which=which, trusted=trust_code))
         else:
-            each.append(_of_run(path, found[number], next(names, None), which))
+            each.append(_of_run(path, found[number], next(names, None), which, trust_code=trust_code))
     first = next(iter(found.values()))
     return Trials(each=tuple(each), first=first, loaded=load_recipe(first / RECIPE))
 
@@ -104,7 +104,7 @@ def refuse_other_classes(trials: Trials) -> None:
             )
 
 
-def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "last"]) -> Trial:
+def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
     """Find a participant of a run: what it trained or, where that is frozen there, what it was given."""
     recipe = load_recipe(run / RECIPE).recipe
     if model is not None and model not in recipe.models:
@@ -115,5 +115,5 @@ def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "l
     if model is not None and isinstance(recipe.models[model], Frozen):
         weights = next(weights for name, _, weights in weighted_models(recipe) if name == model)
         file = weights_file(model, weights)
-        return Trial(named=named, folder=file.parent, which=weights.which, trusted=True)
+        return Trial(named=named, folder=file.parent, which=weights.which, trusted=trust_code)
     return Trial(named=named, folder=model_folder(run, model), which=which, trusted=True)
