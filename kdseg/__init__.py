@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kdseg.data.image_files import read_labels, read_rgb
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.data.submission import Submission
-    from kdseg.diagnostics import Accumulator, Findings
+    from kdseg.diagnostics import Accumulator, Example, Findings
     from kdseg.engine.folders.metrics_file import read_metrics
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
@@ -52,7 +52,7 @@ _HOMES = {
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
-    "kdseg.diagnostics": ("Accumulator", "Findings"),
+    "kdseg.diagnostics": ("Accumulator", "Example", "Findings"),
     "kdseg.ensembles": ("Combination",),
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
@@ -85,6 +85,7 @@ __all__ = [
     "DiagnosticContext",
     "Ensemble",
     "EnsembleContext",
+    "Example",
     "FileSamples",
     "Findings",
     "FusedLoss",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import nn
 
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.data.submission import Submission
-    from kdseg.diagnostics import Accumulator
+    from kdseg.diagnostics import Accumulator, Example
     from kdseg.ensembles import Combination
     from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks
@@ -190,6 +190,9 @@ class DiagnosticContext:
     classes: ClassTable
     trials: int
     """How many predictions of the same image it is given."""
+    examples: Callable[[], Iterable[Example]] = tuple
+    """Shows a few of the images once more, one after another, for pictures: to be called in `Accumulator.compute`. Of
+    several processes, those that write nothing are shown none."""
 
 
 class Diagnostic(Component):

@@ -10,7 +10,25 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
+
+    Image = npt.NDArray[np.uint8]
+
+
+@frozen(kw_only=True, eq=False)
+class Example:
+    """One of the images, shown once more for the pictures."""
+
+    image: Image
+    """H×W×3, RGB, 0..255."""
+    target: Image
+    """H×W class indices, `kdseg.IGNORE_INDEX` where ignored."""
+    id: str
+    """Of the sample."""
+    trials: Iterable[Tensor]
+    """Logits 1×C×H×W of each trial, computed when they are asked for; to be read once."""
 
 
 @frozen(kw_only=True)
@@ -21,6 +39,8 @@ class Findings:
     """Numbers by name; nan where nothing was counted."""
     tables: Mapping[str, Mapping[str, Mapping[str, float]]] = field(factory=dict)
     """Tables by name, each row -> column -> value."""
+    pictures: Mapping[str, Image] = field(factory=dict)
+    """RGB pictures H×W×3 by name; the name, of letters, digits, ``-`` and ``_``, becomes the file's."""
 
 
 class Accumulator(Protocol):
@@ -46,5 +66,8 @@ class Accumulator(Protocol):
         ...
 
     def compute(self) -> Findings:
-        """Give the findings on all images added so far."""
+        """Give the findings on all images added so far.
+
+        It is the only place in which `DiagnosticContext.examples` may be called.
+        """
         ...

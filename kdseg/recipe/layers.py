@@ -91,9 +91,7 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
         try:
             layers.insert(0, _read_setting(setting))
         except KdsegError as error:
-            shown = setting if len(setting) <= LONGEST_KEY else f"{setting[:LONGEST_KEY]}…"
-            shown = shown if shown.isprintable() else repr(shown)
-            problems.append(Problem(where=f"--set {shown}", message=str(error)))
+            problems.append(Problem(where=shown_setting(setting), message=str(error)))
     try:
         layers.extend(_read_chain(file))
     except ProblemsError as error:
@@ -175,23 +173,43 @@ def _read_file(file: Path) -> Layer:
 
 def _read_setting(setting: str) -> Layer:
     """Parse one ``KEY=VALUE``."""
+    path, plain = parse_setting(setting, "KEY=VALUE, such as models.student.backbone.base=16")
+    if path[0] in ("extends", "drop"):
+        raise KdsegError(f"`{path[0]}` has its place in a file alone")
+    raw = value = remember(plain, Path.cwd())
+    for part in reversed(path):
+        raw = {part: raw}
+    return Layer(raw=raw, set_key=path, set_value=value)
+
+
+def parse_setting(setting: str, form: str) -> tuple[KeyPath, Any]:
+    """Part what a `--set` says into its key and its value, as plain data.
+
+    Args:
+        setting: a dotted key, ``=`` and a TOML value.
+        form: how it is written, for the message.
+
+    Raises:
+        KdsegError: it is written otherwise.
+    """
     try:
         setting.encode()
     except UnicodeEncodeError:
         raise KdsegError("is no UTF-8 text") from None
     key, equals, written = setting.partition("=")
     if not equals or not written.strip():
-        raise KdsegError("write KEY=VALUE, such as models.student.backbone.base=16")
+        raise KdsegError(f"write {form}")
     path = split_key(key)
-    if path[0] in ("extends", "drop"):
-        raise KdsegError(f"`{path[0]}` has its place in a file alone")
-    plain = _read_value(written)
-    for _, message in excesses(plain, path):
+    value = _read_value(written)
+    for _, message in excesses(value, path):
         raise KdsegError(message)
-    raw = value = remember(plain, Path.cwd())
-    for part in reversed(path):
-        raw = {part: raw}
-    return Layer(raw=raw, set_key=path, set_value=value)
+    return path, value
+
+
+def shown_setting(setting: str) -> str:
+    """Give a `--set` as a message shows it."""
+    shown = setting if len(setting) <= LONGEST_KEY else f"{setting[:LONGEST_KEY]}…"
+    return f"--set {shown if shown.isprintable() else repr(shown)}"
 
 
 def _read_value(written: str) -> Any:

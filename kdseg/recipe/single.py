@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, Problem, ProblemsError
 from kdseg.recipe.keys import join_key
-from kdseg.recipe.layers import excesses, remember
-from kdseg.recipe.merge import normalise
+from kdseg.recipe.layers import excesses, parse_setting, remember, shown_setting
+from kdseg.recipe.merge import merge, normalise
 from kdseg.recipe.save import plain_value
 from kdseg.recipe.structure import Structurer
 from kdseg.recipe.values import Mistakes
+from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kdseg.components import Component, Kind
     from kdseg.registry import Registry
@@ -39,3 +40,36 @@ def component_from_plain(document: Mapping[str, Any], kind: Kind, registry: Regi
         return Structurer(registry).component(remembered, kind.base)
     except Mistakes as mistakes:
         raise KdsegError("\n".join(f"{join_key(path)}: {text}" for path, text in mistakes.found)) from None
+
+
+def component_from_settings(name: str, settings: Sequence[str], kind: Kind, registry: Registry) -> Component:
+    """Make a component of its name and what each `--set` says of its options: ``"radius=3"``.
+
+    Raises:
+        KdsegError: there is no such component, or what it requires is not installed.
+        ProblemsError: with all settings that do not fit.
+    """
+    check_requirements(registry.find(kind.name, name))
+    document: dict[str, Any] = {}
+    problems = []
+    for setting in settings:
+        try:
+            path, value = parse_setting(setting, "OPTION=VALUE, where the value is TOML")
+        except KdsegError as error:
+            problems.append(Problem(where=shown_setting(setting), message=str(error)))
+            continue
+        if path[0] == "use":
+            text = f"is no option: the {kind.name} is {name!r} already"
+            problems.append(Problem(where=shown_setting(setting), message=text))
+            continue
+        for part in reversed(path):
+            value = {part: value}
+        document = merge(document, value)
+    if problems:
+        raise ProblemsError(problems)
+    remembered = normalise(remember({**document, "use": name}, Path.cwd()), kind.base, None, registry)
+    try:
+        return Structurer(registry).component(remembered, kind.base)
+    except Mistakes as mistakes:
+        found = [Problem(where="--set", key=join_key(path), message=text) for path, text in mistakes.found]
+        raise ProblemsError(found) from None

@@ -16,7 +16,7 @@ from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.model import model_folder
 from kdseg.engine.models.weights import weighted_models, weights_file
 from kdseg.engine.models.whole_image import WholeImage
-from kdseg.engine.splits.open import open_split
+from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen
@@ -75,8 +75,7 @@ def evaluate_run(
                 f"{', '.join(recipe.models)}"
             )
     samples = open_split(recipe, split, judges)
-    if all(samples[index].mask is None for index in range(min(8, len(samples)))):
-        raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")
+    refuse_unlabelled(samples, split)
     processes = Processes.start(recipe.train)
     classes = recipe.data.dataset.class_table()
     participants = build_participants(recipe, len(classes), processes.device, names)

@@ -235,7 +235,7 @@ def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Bac
     if code is not None and not trust_code:
         raise KdsegError(
             f"{display_path(code)}: the network is built by this Python file, which would run with all that you may "
-            "do; read it, then say trust_code=True to kdseg.load, or --trust-code to kdseg predict"
+            "do; read it, then say trust_code=True to kdseg.load, or --trust-code to the verb"
         )
     try:
         document = {**card["options"], "use": card["backbone"]}

@@ -32,3 +32,13 @@ def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Sa
     if split not in dataset.splits:
         raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
     return dataset.build(split_context(recipe, split, metrics))
+
+
+def refuse_unlabelled(samples: Samples, split: str) -> None:
+    """Refuse a split on which nothing can be judged: the first samples have no labels.
+
+    Raises:
+        KdsegError: naming the split.
+    """
+    if all(samples[index].mask is None for index in range(min(8, len(samples)))):
+        raise KdsegError(f"the {split} split has no labels to score against; `kdseg predict` writes its masks")

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from attrs import frozen
 
-from kdseg import Backbone, Callback, ClassTable, Dataset, Hooks, Loss, Sample, hookimpl
+from kdseg import Backbone, Callback, ClassTable, Dataset, Diagnostic, Findings, Hooks, Loss, Sample, hookimpl
 
 
 @frozen
@@ -99,6 +99,64 @@ class Signalled(Callback):
 
     def build(self, ctx):
         return SendSignal(self.number, self.step)
+
+
+class CountHits:
+    def __init__(self, options, ctx):
+        import torch
+
+        self.options, self.ctx = options, ctx
+        self.seen = torch.zeros(2)  # images and pixels
+        self.hits = torch.zeros(ctx.trials, dtype=torch.int64)
+
+    def update(self, trials, target):
+        self.seen += self.seen.new_tensor([len(target), target.numel()])
+        for number, logits in enumerate(trials):
+            self.hits[number] += (logits.argmax(1) == target).sum()
+
+    def tensors(self):
+        return [self.seen, self.hits]
+
+    def compute(self):
+        images, pixels = self.seen.tolist()
+        shares = {f"trial {number}": {"share": hits / pixels} for number, hits in enumerate(self.hits.tolist())}
+        pictures = {}
+        for example in self.ctx.examples():
+            painted = [logits.argmax(1)[0].numpy() for logits in example.trials]
+            pictures[self.options.label + example.id] = (example.image // 2 + painted[0][..., None]).astype("uint8")
+        return Findings(
+            scalars={"images": images, "tiny": 2e-5, "nothing": float("nan")},
+            tables={"hits": shares},
+            pictures=pictures,
+        )
+
+
+@frozen(kw_only=True)
+class Hits(Diagnostic):
+    """Counts the pixels that each trial gets right."""
+
+    name: ClassVar[str] = "hits"
+    label: Annotated[str, "what pictures are called, before the image's name"] = "image-"
+    weights: Annotated[tuple[float, ...], "numbers that serve nobody"] = ()
+
+    def build(self, ctx):
+        return CountHits(self, ctx)
+
+
+@frozen(kw_only=True)
+class Needy(Diagnostic):
+    """Needs a library that nobody has."""
+
+    name: ClassVar[str] = "needy"
+    requires: ClassVar[tuple[str, ...]] = ("no-such-library>=1",)
+
+    def build(self, ctx):
+        raise RuntimeError("no test comes so far")
+
+
+@hookimpl
+def kdseg_diagnostics():
+    return [Hits, Needy]
 
 
 @hookimpl

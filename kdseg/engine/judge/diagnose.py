@@ -1,0 +1,173 @@
+"""A diagnostic over trained networks: all see the same images, in one pass."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from attrs import frozen
+from rich.progress import Progress
+
+from kdseg.components import KINDS, Diagnostic, DiagnosticContext
+from kdseg.data.images import unit_images
+from kdseg.data.labelled import labelled
+from kdseg.data.loader import eval_batches
+from kdseg.data.pictures import make_folder, write_image
+from kdseg.diagnostics import Example
+from kdseg.engine.judge.trials import find_trials, refuse_other_classes
+from kdseg.engine.machine.processes import Processes
+from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.splits.open import open_split, refuse_unlabelled
+from kdseg.errors import KdsegError
+from kdseg.recipe.single import component_from_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+    from torch import Tensor
+
+    from kdseg.data.samples import Sample, Samples
+    from kdseg.diagnostics import Findings
+    from kdseg.engine.models.model import SegmentationModel
+
+EXAMPLES = 4
+"""Images that are shown again for pictures."""
+
+
+@frozen
+class Chosen:
+    """Some of a split's samples, spread evenly over it."""
+
+    samples: Samples
+    count: int
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.samples))
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.samples[index * len(self.samples) // len(self)]
+
+
+@frozen
+class _Networks:
+    """The trials at work."""
+
+    models: Sequence[SegmentationModel]
+    whole_image: WholeImage
+    processes: Processes
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Iterator[Tensor]:
+        """Give the logits of each trial for uint8 images N×H×W×3; one trial's are in memory at a time."""
+        seen = unit_images(images)
+        for model in self.models:
+            yield self._of(model, seen)  # held by no name here: the next trial's would lie beside them
+
+    def _of(self, model: SegmentationModel, images: Tensor) -> Tensor:
+        with self.processes.autocast():
+            return self.whole_image.logits(model, images)
+
+    def examples(self, samples: Samples) -> Iterator[Example]:
+        """Show a few images again."""
+        chosen = Chosen(samples, EXAMPLES)
+        for sample in (labelled(chosen[index]) for index in range(len(chosen))):
+            assert sample.mask is not None  # labelled
+            images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
+            yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=self.logits(images))
+
+
+def diagnose(
+    name: str,
+    paths: Sequence[Path],
+    *,
+    settings: Sequence[str],
+    split: str,
+    models: Sequence[str],
+    which: Literal["best", "last"],
+    images: int | None,
+    batch_size: int | None,
+    trust_code: bool,
+    console: Console,
+) -> Findings:
+    """Run a diagnostic over networks, each a trial, on a split of the first run's dataset.
+
+    Windows, scales, mirroring and precision are as the first run's recipe says.
+
+    Args:
+        name: the diagnostic's.
+        paths: of the trials, as `kdseg.engine.judge.trials.find_trials` takes them.
+        settings: what each `--set` says of the diagnostic's options.
+        split: of the first run's dataset.
+        models: as `find_trials` takes them.
+        which: weights, "best" or "last".
+        images: how many, spread evenly over the split; all, where None.
+        batch_size: images, or windows of one, at once; the recipe's, where None.
+        trust_code: as `find_trials` takes it.
+        console: shows progress.
+
+    Raises:
+        KdsegError: where the diagnostic, an option, a network or the split is not there, or they do not fit.
+    """
+    trials = find_trials(paths, models, which, trust_code=trust_code)
+    recipe = trials.loaded.recipe
+    component = component_from_settings(name, settings, KINDS["diagnostic"], trials.loaded.plugins.registry)
+    assert isinstance(component, Diagnostic)
+    refuse_other_classes(trials)
+    whole_split = open_split(recipe, split)
+    refuse_unlabelled(whole_split, split)
+    samples = Chosen(whole_split, images or len(whole_split))
+    processes = Processes.start(recipe.train)
+    at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
+    networks = _Networks(
+        [trial.load().to(processes.device) for trial in trials.each],
+        WholeImage.of(recipe.evaluate, at_once),
+        processes,
+    )
+    classes = recipe.data.dataset.class_table()
+    accumulator = component.build(
+        DiagnosticContext(
+            classes=classes,
+            trials=len(trials.each),
+            examples=lambda: networks.examples(samples) if processes.is_main else (),
+        )
+    )
+    loader = eval_batches(
+        samples,
+        batch_size=at_once,
+        rank=processes.rank,
+        world=processes.world,
+        num_classes=len(classes),
+        workers=recipe.train.workers,
+        pinned=processes.device.type == "cuda",
+    )
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("diagnosing", total=-(-len(samples) // processes.world))
+        for batch in loader:
+            brought = processes.bring(batch)
+            accumulator.update(networks.logits(brought.images), brought.masks)
+            bar.advance(task, len(batch.ids))
+    processes.sum_(accumulator.tensors())
+    return accumulator.compute()
+
+
+def write_pictures(findings: Findings, folder: Path) -> dict[str, Path]:
+    """Write the pictures of findings as ``NAME.png``, and give the files by name.
+
+    Raises:
+        KdsegError: where one cannot be written, or its name names no file.
+    """
+    for name in findings.pictures:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+            raise KdsegError(
+                f"the diagnostic calls a picture {name!r}, where letters, digits, - and _ make a file's name; tell the "
+                "plugin's author"
+            )
+    files = {name: folder / f"{name}.png" for name in findings.pictures}
+    if files:
+        make_folder(folder)
+    for name, file in files.items():
+        write_image(file, findings.pictures[name])
+    return files

@@ -1,0 +1,119 @@
+"""The networks that a diagnostic looks at: from what a person names to models on a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen
+
+from kdseg.engine.folders.run_folder import RECIPE, find_run
+from kdseg.engine.models.model import CARD, load, model_folder, read_card
+from kdseg.engine.models.weights import weighted_models, weights_file
+from kdseg.errors import KdsegError, did_you_mean, display_path
+from kdseg.recipe.load import load_recipe
+from kdseg.recipe.schema import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kdseg.engine.models.model import SegmentationModel
+    from kdseg.recipe.load import LoadedRecipe
+
+
+@frozen(kw_only=True)
+class Trial:
+    """One trained network, not yet loaded."""
+
+    named: Path
+    """As the person named it."""
+    folder: Path
+    """With its card and its weights."""
+    which: Literal["best", "last"]
+    trusted: bool
+    """Whether the Python file that lies beside it may run."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What its card says."""
+        return tuple(read_card(self.folder)["classes"])
+
+    def load(self) -> SegmentationModel:
+        """Load it."""
+        return load(self.folder, which=self.which, trust_code=self.trusted)
+
+
+@frozen(kw_only=True)
+class Trials:
+    """The networks, and the recipe whose dataset they are shown."""
+
+    each: tuple[Trial, ...]
+    first: Path
+    """The folder of the first run among them."""
+    loaded: LoadedRecipe
+    """Its recipe."""
+
+
+def find_trials(
+    paths: Sequence[Path], models: Sequence[str], which: Literal["best", "last"], *, trust_code: bool
+) -> Trials:
+    """Find networks by the folders that a person names.
+
+    Args:
+        paths: runs' folders, or copies of models' folders; one run at least.
+        models: which participant of a run: one name for all runs, one for each of them in order, or none for the one
+            named student or the only one.
+        which: weights; those of a frozen participant are as its recipe says.
+        trust_code: whether the Python file may run that lies in a copy of a model's folder, or where a frozen
+            participant comes from. Those that the runs' recipes list run anyway.
+
+    Raises:
+        KdsegError: where one is not there, or nothing says on which images to look.
+    """
+    runs = [path for path in paths if not (path / CARD).exists()]
+    if not runs:
+        raise KdsegError("none of these is a run's folder, whose recipe names the images; give one among them")
+    if len(models) > 1 and len(models) != len(runs):
+        raise KdsegError(
+            f"--model is given {len(models)} times for {len(runs)} runs; give it once for all, or once for each"
+        )
+    names = iter([*models] * len(runs) if len(models) == 1 else models)
+    found = {number: find_run(path) for number, path in enumerate(paths) if path in runs}
+    each = []
+    for number, path in enumerate(paths):
+        if number not in found:
+            each.append(Trial(named=path, folder=path, which=which, trusted=trust_code))
+        else:
+            each.append(_of_run(path, found[number], next(names, None), which, trust_code=trust_code))
+    first = next(iter(found.values()))
+    return Trials(each=tuple(each), first=first, loaded=load_recipe(first / RECIPE))
+
+
+def refuse_other_classes(trials: Trials) -> None:
+    """Refuse networks whose classes are not those of the images.
+
+    Raises:
+        KdsegError: naming both.
+    """
+    names = trials.loaded.recipe.data.dataset.class_table().names
+    for trial in trials.each:
+        if trial.classes != names:
+            raise KdsegError(
+                f"{display_path(trial.named)} tells apart {', '.join(trial.classes)}; the images are those of "
+                f"{display_path(trials.first)}, whose classes are {', '.join(names)}"
+            )
+
+
+def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
+    """Find a participant of a run: what it trained or, where that is frozen there, what it was given."""
+    recipe = load_recipe(run / RECIPE).recipe
+    if model is not None and model not in recipe.models:
+        raise KdsegError(
+            f"{display_path(named)}: no model {model!r}{did_you_mean(model, recipe.models)}; it has "
+            f"{', '.join(recipe.models)}"
+        )
+    if model is not None and isinstance(recipe.models[model], Frozen):
+        weights = next(weights for name, _, weights in weighted_models(recipe) if name == model)
+        file = weights_file(model, weights)
+        return Trial(named=named, folder=file.parent, which=weights.which, trusted=trust_code)
+    return Trial(named=named, folder=model_folder(run, model), which=which, trusted=True)
