@@ -101,14 +101,21 @@ class Plan:
         learners: Counter[str] = Counter()
         terms: Counter[str] = Counter()
         turns: Counter[str] = Counter()
+        for turn, steps, active in self.stretches():
+            terms.update({term.name: steps for term in active})
+            learners.update({term.learner: steps for term in active})
+            if turn is not None and active:
+                turns[turn] += steps
+        return learners, terms, turns
+
+    def stretches(self) -> Iterator[tuple[str | None, int, tuple[ActiveTerm, ...]]]:
+        """Give all steps of the run, those together at which the same terms count: their turn, how many, the terms.
+
+        The weights are those of one of these steps.
+        """
         for first, end in pairwise(self._bounds()):  # the same terms have a weight at all of these steps
             for turn, steps, step in self._slots(first, end):
-                active = self.active(step)
-                terms.update({term.name: steps for term in active})
-                learners.update({term.learner: steps for term in active})
-                if turn is not None and active:
-                    turns[turn] += steps
-        return learners, terms, turns
+                yield turn, steps, self.active(step)
 
     def comes(self, turn: str) -> bool:
         """Whether a turn of the order comes in this run."""
