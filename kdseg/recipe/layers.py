@@ -59,6 +59,8 @@ class Layer:
     """The key of a `--set`."""
     set_value: Any = None
     """Its value."""
+    place: str = "--set"
+    """Where a `--set` is written, as a problem shows it."""
 
     def states(self, path: KeyPath) -> bool:
         """Whether this key is said here."""
@@ -73,10 +75,24 @@ class Layer:
 
     def where(self, path: KeyPath) -> str:
         """Give the same as a problem shows it."""
-        return f"{display_path(self.file)}:{self.line(path)}" if self.file else "--set"
+        return f"{display_path(self.file)}:{self.line(path)}" if self.file else self.place
 
 
-def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
+def setting_layer(path: KeyPath, value: Any, place: str) -> Layer:
+    """Make the layer of a `--set` that is written elsewhere than on the command line.
+
+    Args:
+        path: the key.
+        value: what it is to be, each string as `Text`.
+        place: where that is written.
+    """
+    raw = value
+    for part in reversed(path):
+        raw = {part: raw}
+    return Layer(raw=raw, set_key=path, set_value=value, place=place)
+
+
+def read_layers(file: Path, settings: Sequence[str | Layer]) -> tuple[Layer, ...]:
     """Read a recipe's file, those that it extends, and the settings; no more than their syntax is checked.
 
     Returns:
@@ -88,6 +104,9 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
     problems: list[Problem] = []
     layers: list[Layer] = []
     for setting in settings:
+        if isinstance(setting, Layer):
+            layers.insert(0, setting)
+            continue
         try:
             layers.insert(0, _read_setting(setting))
         except KdsegError as error:
@@ -103,7 +122,7 @@ def read_layers(file: Path, settings: Sequence[str]) -> tuple[Layer, ...]:
 
 def _read_chain(file: Path) -> list[Layer]:
     """Read a file and those that it extends."""
-    layers = [_read_file(file)]
+    layers = [read_file(file)]
     while "extends" in layers[-1].raw:
         chain = [layer.file for layer in layers if layer.file]
         try:
@@ -111,7 +130,7 @@ def _read_chain(file: Path) -> list[Layer]:
         except KdsegError as error:
             where = layers[-1].where(("extends",))
             raise ProblemsError([Problem(where=where, key="extends", message=str(error))]) from None
-        layers.append(_read_file(path))
+        layers.append(read_file(path))
     return layers
 
 
@@ -132,8 +151,12 @@ def _parent(extends: Any, chain: Sequence[Path]) -> Path:
     return path
 
 
-def _read_file(file: Path) -> Layer:
-    """Parse one file."""
+def read_file(file: Path) -> Layer:
+    """Parse one file.
+
+    Raises:
+        ProblemsError: it cannot be read, or is no TOML that a recipe could hold.
+    """
 
     def problem(line: int, message: str) -> ProblemsError:
         return ProblemsError([Problem(where=f"{display_path(file)}:{line}", message=message)])
@@ -176,10 +199,7 @@ def _read_setting(setting: str) -> Layer:
     path, plain = parse_setting(setting, "KEY=VALUE, such as models.student.backbone.base=16")
     if path[0] in ("extends", "drop"):
         raise KdsegError(f"`{path[0]}` has its place in a file alone")
-    raw = value = remember(plain, Path.cwd())
-    for part in reversed(path):
-        raw = {part: raw}
-    return Layer(raw=raw, set_key=path, set_value=value)
+    return setting_layer(path, remember(plain, Path.cwd()), "--set")
 
 
 def parse_setting(setting: str, form: str) -> tuple[KeyPath, Any]:

@@ -47,12 +47,12 @@ class LoadedRecipe:
         return self.origins.problem(path, message)
 
 
-def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> LoadedRecipe:
+def load_recipe(path: str | Path, settings: Sequence[str | Layer] = ()) -> LoadedRecipe:
     """Read a recipe, check its shape and load the plugins beside it; no torch is loaded.
 
     Args:
         path: a file, or the name of a bundled recipe.
-        settings: what `--set` says: ``"train.epochs=2"``.
+        settings: what `--set` says: ``"train.epochs=2"``, or the layer of a setting that is written elsewhere.
 
     Raises:
         KdsegError: there is no such recipe.
@@ -60,6 +60,8 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> LoadedRecipe:
     """
     file = find_recipe(path)
     layers = read_layers(file, settings)
+    if any("sweep" in layer.raw for layer in layers if layer.file):
+        raise KdsegError(f"{display_path(file)} is a study of several runs, not a recipe: kdseg sweep {path}")
     plugins = _load_plugins(layers)
     origins, problems = merge_layers(layers, plugins.registry)
     origins.document.setdefault("name", file.stem)

@@ -41,7 +41,7 @@ def merge_layers(layers: Sequence[Layer], registry: Registry) -> tuple[Origins, 
             try:
                 own = normalise(_spread(layer.set_key, layer.set_value, so_far), Recipe, so_far, registry)
             except KdsegError as error:
-                problems.append(Problem(where="--set", key=join_key(layer.set_key), message=str(error)))
+                problems.append(Problem(where=layer.place, key=join_key(layer.set_key), message=str(error)))
                 continue
             settings = merge(settings, own)
         known.insert(0, attrs.evolve(layer, document=own))

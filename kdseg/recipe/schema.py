@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 class Weights:
     """Trained weights of another run."""
 
-    recipe: Annotated[Path | None, "the newest finished run of this recipe, trained first where there is none"] = None
+    recipe: Annotated[
+        Path | None,
+        "the newest finished run of this recipe, here or in its own folder; trained first where there is none",
+    ] = None
     run: Annotated[Path | None, "or this run's folder"] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"

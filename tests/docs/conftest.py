@@ -92,7 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             f"{name}:{block.line}": (page, block)
             for name, page in PAGES.items()
             for block in page.blocks
-            if block.language == "toml" and "project" not in tomllib.loads(block.text)
+            if block.language == "toml" and tomllib.loads(block.text).keys().isdisjoint({"project", "sweep"})
         }
         metafunc.parametrize("recipe_block", found.values(), ids=found.keys())
 

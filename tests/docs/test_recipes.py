@@ -42,6 +42,21 @@ def test_every_recipe_of_a_page_loads(recipe_block, beside):
         assert_classes_by_name_fit(recipe)
 
 
+def test_every_study_of_a_page_is_read_and_its_runs_planned(pages, beside):
+    from kdseg.engine.study.runs import in_order, plan_sweep
+    from kdseg.engine.study.search import first_variants
+    from kdseg.engine.study.sweep_file import read_sweep
+
+    blocks = [block for page in pages.values() for block in page.blocks if block.language == "toml"]
+    studies = [block.text for block in blocks if "sweep" in tomllib.loads(block.text)]
+    assert len(studies) >= 3
+    for text in studies:
+        (beside / "shown.toml").write_text(text, encoding="utf-8")
+        file = read_sweep(beside / "shown.toml")
+        variants = first_variants(file) if "low" in text else plan_sweep(file)
+        assert in_order(run for variant in variants for run in variant.runs)
+
+
 def test_every_key_in_the_prose_exists(page):
     for text in page.code:
         found = KEY.match(text)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,15 @@ import pytest
 
 from kdseg import load
 from kdseg.engine.learn.plan import Plan
+from kdseg.engine.study.runs import plan_sweep
+from kdseg.engine.study.sweep_file import read_sweep
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Learner
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-RECIPES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+FILES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
+RECIPES = [name for name, document in FILES.items() if "sweep" not in document]
+STUDIES = [name for name, document in FILES.items() if "sweep" in document]
 CAMVID = [name for name in RECIPES if name.startswith("camvid")]
 DOWNLOADED = [name for name in RECIPES if name.startswith(("cityscapes", "bdd100k"))]
 """Of which tests/plugins/kdseg_road/test_recipes.py sees that they run."""
@@ -44,7 +49,7 @@ def recipe_of(name):
 # What they say
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, *STUDIES])
 def test_it_opens_with_what_it_shows_and_its_source(name):
     lines = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()
     opening = lines[: next(number for number, line in enumerate(lines) if not line.startswith("# "))]
@@ -66,9 +71,12 @@ def test_there_are_those_that_the_documentation_names():
         "offline_logit_cwd",
         "offline_relation",
         "online_alternating",
+        "online_together",
         "student_alone",
         "teacher",
+        "teacher_small",
     }
+    assert set(STUDIES) >= {"alternation_study"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -96,6 +104,7 @@ def student_of(name, steps_per_epoch):
     ("baseline", "name", "steps_per_epoch"),
     [
         ("student_alone", "online_alternating", 250),
+        ("student_alone", "online_together", 250),
         *(("student_alone", name, 250) for name in OFFLINE),
         ("camvid_student", "camvid_online", 45),
     ],
@@ -113,6 +122,23 @@ def test_the_offline_teacher_is_the_network_of_its_recipe(name):
 
 
 # That nothing is wrong with them
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_of_a_study_could_be_made(kdseg, working_folder, name):
+    status, out, err = kdseg("sweep", name, "--dry-run")
+    assert (status, err) == (0, "")
+    assert " runs, " in out.splitlines()[0]
+    assert list(working_folder.iterdir()) == []
+
+
+def test_the_teachers_of_the_alternation_study_learn_in_the_same_way():
+    rows = {variant.arm: variant for variant in plan_sweep(read_sweep("alternation_study"))}
+    assert list(rows) == ["alone", "offline", "together", "alternating"]
+    teachers = [run.needs[0].loaded.recipe.models["teacher"] for run in rows["offline"].runs]
+    teachers += [rows[arm].asked.recipe.models["teacher"] for arm in ("together", "alternating")]
+    students = [row.asked.recipe.models["student"] for row in rows.values()]
+    assert all(one == first for first, *others in (teachers, students) for one in others)
 
 
 @pytest.mark.parametrize("name", [*SYNTHETIC, *(pytest.param(name, marks=needs_camvid) for name in CAMVID)])
@@ -169,8 +195,10 @@ def test_it_runs_to_its_end_on_drawn_images(kdseg, name):
     steps = {label: participant["steps"] for label, participant in summary["participants"].items()}
     wanted = {
         "online_alternating": {"teacher": 2, "student": 4},
+        "online_together": {"teacher": 4, "student": 4},
         "student_alone": {"student": 4},
         "teacher": {"teacher": 4},
+        "teacher_small": {"teacher": 4},
     }
     assert steps == wanted[name]
     assert_ready(summary, 19)

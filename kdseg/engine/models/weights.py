@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from kdseg.components import Backbone
     from kdseg.recipe.load import LoadedRecipe
-    from kdseg.recipe.schema import Recipe, Weights
+    from kdseg.recipe.schema import Output, Recipe, Weights
     from kdseg.recipe.schema_train import Data
+
+log = logging.getLogger(__name__)
 
 
 def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
@@ -64,10 +67,28 @@ def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
 
 
 def source_recipe(loaded: LoadedRecipe, weights: Weights) -> LoadedRecipe:
-    """Load the recipe that trains the weights; its runs lie beside those of the recipe that asks."""
+    """Load the recipe that trains the weights; where it is trained, its runs lie beside those of the one that asks."""
+    return source_places(loaded, weights)[0]
+
+
+def _placed(loaded: LoadedRecipe, output: Output) -> LoadedRecipe:
+    return evolve(loaded, recipe=evolve(loaded.recipe, output=output))
+
+
+def source_places(loaded: LoadedRecipe, weights: Weights) -> list[LoadedRecipe]:
+    """Give the recipe that trains the weights once for each folder in which its runs are looked for, in this order.
+
+    First comes the folder of the recipe that asks, where it would be trained, then the one that the other recipe names,
+    where runs of it by itself lie.
+    """
     assert weights.recipe is not None
     other = load_recipe(weights.recipe)
-    return evolve(other, recipe=evolve(other.recipe, output=loaded.recipe.output))
+    return [_placed(other, output) for output in dict.fromkeys((loaded.recipe.output, other.recipe.output))]
+
+
+def finished_run(places: Sequence[LoadedRecipe]) -> Path | None:
+    """Give the newest finished run of the first place that has one."""
+    return next((run for place in places for run in runs_of(place) if is_finished(run)), None)
 
 
 def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) -> LoadedRecipe:
@@ -80,9 +101,9 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
     recipe = loaded.recipe
     for name, backbone, weights in weighted_models(recipe):
         if weights.recipe is not None:
-            other = source_recipe(loaded, weights)
-            finished = next((run for run in runs_of(other) if is_finished(run)), None)
-            run = finished or train(other)
+            places = source_places(loaded, weights)
+            other = places[0]
+            run = _found(name, weights.recipe, places) or train(other)
             settled = evolve(weights, recipe=None, run=run, model=_source_model(other.recipe, name, weights))
         else:
             settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
@@ -92,6 +113,19 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
         recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
+
+
+def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | None:
+    """Look for a finished run, and say where it was found or where it was looked for."""
+    run = finished_run(places)
+    if run is not None:
+        log.info("models.%s.weights: of %s", name, display_path(run))
+    else:
+        folders = " or ".join(display_path(place.recipe.output.folder / place.recipe.name) for place in places)
+        log.info(
+            "models.%s.weights: %s is trained first: no finished run of it in %s", name, display_path(recipe), folders
+        )
+    return run
 
 
 def weights_file(name: str, weights: Weights) -> Path:

@@ -93,6 +93,33 @@ def test_a_recipe_is_trained_first_and_only_once(teacher, train, folder, weights
     assert "teacher" not in {path.name for path in (first.folder / "models").iterdir()}
 
 
+def test_a_teacher_that_stands_in_its_own_folder_is_found_from_elsewhere(teacher, train, folder, caplog):
+    trained = run_recipe(teacher).folder
+    with caplog.at_level("INFO", "kdseg"):
+        run = train(BY_RECIPE, "output.folder=elsewhere")
+    assert saved_weights(run, "teacher")["run"] == str(trained)
+    assert f"models.teacher.weights: of runs/teacher/{trained.name}" in caplog.messages
+    assert not (folder / "elsewhere" / "teacher").exists()
+
+
+def test_a_teacher_beside_the_runs_that_ask_comes_before_that_in_its_own_folder(teacher, train, folder, caplog):
+    with caplog.at_level("INFO", "kdseg"):
+        first = train(BY_RECIPE, "output.folder=elsewhere")
+    (beside,) = (folder / "elsewhere" / "teacher").glob("[0-9]*")
+    looked = "no finished run of it in elsewhere/teacher or runs/teacher"
+    assert f"models.teacher.weights: teacher.toml is trained first: {looked}" in caplog.messages
+    run_recipe(teacher)  # a newer one
+    second = train(BY_RECIPE, "output.folder=elsewhere")
+    assert [saved_weights(run, "teacher")["run"] for run in (first, second)] == [str(beside)] * 2
+
+
+def test_an_unfinished_teacher_in_its_own_folder_is_not_taken(teacher, train, folder):
+    trained = run_recipe(teacher).folder
+    (trained / "summary.json").unlink()
+    run = train(BY_RECIPE, "output.folder=elsewhere")
+    assert saved_weights(run, "teacher")["run"].startswith(str(folder / "elsewhere"))
+
+
 def test_the_saved_recipe_says_which_weights_and_gives_the_same_run(teacher, train, folder, weights, assert_same):
     first = train(BY_RECIPE)
     (trained,) = runs(folder, "teacher")

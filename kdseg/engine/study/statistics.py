@@ -1,0 +1,156 @@
+"""What a few runs can say: means, spreads, paired differences, and what they could not have shown."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CONFIDENCE = 0.95
+"""Of every interval; a difference is called shown at the level 1 - CONFIDENCE, two-sided."""
+POWER = 0.8
+"""The chance with which the smallest difference that could have been shown is shown."""
+_TINY = 1e-300
+
+
+def incomplete_beta(a: float, b: float, x: float) -> float:
+    """Give the regularised incomplete beta function I_x(a, b), by its continued fraction.
+
+    Source: Lentz's method on DLMF 8.17.22 (https://dlmf.nist.gov/8.17#v).
+    """
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):  # the fraction converges quickly below this alone
+        return 1 - incomplete_beta(b, a, 1 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    c, d = 1.0, 1 / _away_from_0(1 - (a + b) * x / (a + 1))
+    fraction = d
+    for m in range(1, 10_000):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _away_from_0(1 + numerator * d)
+            c = _away_from_0(1 + numerator / c)
+            fraction *= c * d
+        if abs(c * d - 1) < 1e-15:  # noqa: PLR2004 (rounding)
+            break
+    return front * fraction / a
+
+
+def _away_from_0(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
+
+
+def t_cdf(t: float, df: float) -> float:
+    """Give the chance that Student's t with `df` degrees of freedom is at most `t`."""
+    tail = incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2
+    return 1 - tail if t > 0 else tail
+
+
+def t_quantile(p: float, df: float) -> float:
+    """Give the value that Student's t with `df` degrees of freedom stays below with the chance `p`, 0 < p < 1."""
+    if p < 0.5:  # noqa: PLR2004 (it is symmetric)
+        return -t_quantile(1 - p, df)
+    low, high = 0.0, 1.0
+    while t_cdf(high, df) < p:
+        low, high = high, 2 * high
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if t_cdf(middle, df) < p else (low, middle)
+    return high
+
+
+@frozen(kw_only=True)
+class Estimate:
+    """A mean with its spread and its interval."""
+
+    mean: float
+    sd: float | None
+    """The sample standard deviation, over n - 1; None of one value."""
+    low: float | None
+    high: float | None
+    """The interval; None where there is no spread to judge by."""
+    n: int
+    """How many values, or pairs of values."""
+
+
+@frozen(kw_only=True)
+class Difference(Estimate):
+    """How far an arm lies above its baseline."""
+
+    paired: bool
+    detectable: float | None
+    """The smallest true difference that so many seeds would have shown with the chance `POWER`."""
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Give the mean of values with its t-interval: the values are taken for draws from one normal distribution."""
+    n, mean = len(values), fmean(values)
+    if n < 2:  # noqa: PLR2004 (no spread)
+        return Estimate(mean=mean, sd=None, low=None, high=None, n=n)
+    sd = stdev(values)
+    half = t_quantile((1 + CONFIDENCE) / 2, n - 1) * sd / math.sqrt(n)
+    return Estimate(mean=mean, sd=sd, low=mean - half, high=mean + half, n=n)
+
+
+def difference(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
+    """Hold an arm's scores, by seed, against the baseline's.
+
+    Seeds that both have are paired: what a seed does to both cancels. Where fewer than two are there, the two means are
+    held against each other, as Welch does, if each arm has two values.
+
+    Returns:
+        None where nothing can be compared.
+    """
+    common = [seed for seed in scores if seed in baseline]
+    if len(common) < 2 and min(len(scores), len(baseline)) >= 2:  # noqa: PLR2004 (no spread of one pair)
+        return _welch([*scores.values()], [*baseline.values()])
+    if not common:
+        return None
+    found = estimate([scores[seed] - baseline[seed] for seed in common])
+    error = None if found.sd is None else found.sd / math.sqrt(found.n)
+    return Difference(
+        mean=found.mean,
+        sd=found.sd,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        paired=True,
+        detectable=None if error is None else detectable(error, found.n - 1),
+    )
+
+
+def detectable(standard_error: float, df: float) -> float:
+    """Give the smallest true difference that is shown, two-sided at 5 %, with a chance of 80 %.
+
+    It is (t(0.975, df) + t(0.8, df)) · standard error, the usual approximation of what the noncentral t says: too small
+    by 14 % with two seeds, 5 % with three, 1 % with five.
+    """
+    return (t_quantile((1 + CONFIDENCE) / 2, df) + t_quantile(POWER, df)) * standard_error
+
+
+def _welch(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """Compare two means without pairs.
+
+    Source: Welch, Biometrika 34 (1947); Satterthwaite's degrees of freedom.
+    """
+    mean = fmean(ours) - fmean(theirs)
+    parts = [stdev(values) ** 2 / len(values) for values in (ours, theirs)]
+    error = math.sqrt(sum(parts))
+    below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (ours, theirs), strict=True))
+    df = sum(parts) ** 2 / below if below else 1.0
+    half = t_quantile((1 + CONFIDENCE) / 2, df) * error
+    return Difference(
+        mean=mean,
+        sd=None,
+        low=mean - half,
+        high=mean + half,
+        n=min(len(ours), len(theirs)),
+        paired=False,
+        detectable=detectable(error, df),
+    )
