@@ -20,3 +20,17 @@ def test_every_public_name_is_told_to_type_checkers_and_can_be_had() -> None:
 
 def test_importing_kdseg_loads_nothing_heavy() -> None:
     assert not heavy_imports("import kdseg")
+
+
+def test_no_room_of_the_engine_imports_a_private_name_of_another() -> None:
+    """Nor does anything else import one: a name that others need is public."""
+    root = Path(kdseg.__file__).parents[1]
+    found = []
+    for file in (file for folder in ("kdseg", "plugins", "tests") for file in (root / folder).rglob("*.py")):
+        place = ".".join(file.relative_to(root).with_suffix("").parts)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kdseg.engine."):
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                room = ".".join((node.module or "").split(".")[:3])
+                found += [f"{place}: {name} of {node.module}" for name in private if not place.startswith(f"{room}.")]
+    assert found == []
