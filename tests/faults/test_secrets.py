@@ -140,7 +140,7 @@ def test_nothing_is_open_to_the_world(run):
 
 
 def test_git_is_asked_for_the_commit_alone_and_runs_nothing_that_the_repository_names(tmp_path, monkeypatch):
-    from kdseg.engine.folders.run_folder import _git_commit
+    from kdseg.engine.folders.run_folder import git_commit
 
     monkeypatch.chdir(tmp_path)
     program = tmp_path / "program"
@@ -156,9 +156,9 @@ def test_git_is_asked_for_the_commit_alone_and_runs_nothing_that_the_repository_
     hook.parent.mkdir(exist_ok=True)
     hook.symlink_to(program)
     os.utime(tmp_path / "code.py", (0, 0))  # so git looks at it again
-    assert _git_commit() == commit
+    assert git_commit() == commit
     (tmp_path / "code.py").write_text("2\n", encoding="utf-8")
-    assert _git_commit() == f"{commit}-dirty"
+    assert git_commit() == f"{commit}-dirty"
     assert not (tmp_path / "it-ran").exists()
     subprocess.run(["git", "status"], check=True, capture_output=True)
     assert (tmp_path / "it-ran").exists()  # which a plain git does run

@@ -140,7 +140,7 @@ def write_environment(folder: Path, loaded: LoadedRecipe, hardware: dict[str, An
             "packages": {name: _version(name) for name in ("kdseg", "torch", "accelerate", "albumentations", "numpy")},
             "plugins": _plugins(loaded.plugins),
             "plugin_files": {file.name: sha256(file) for file in loaded.recipe.plugins},
-            "git_commit": _git_commit(),
+            "git_commit": git_commit(),
             "hardware": hardware,
         },
     )
@@ -160,7 +160,8 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Give the commit of the working folder's repository, with ``-dirty`` where it was changed; None without one."""
     try:
         done = subprocess.run(
             [  # noqa: S607 (git, wherever the user has it)
