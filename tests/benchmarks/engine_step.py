@@ -30,7 +30,7 @@ from kdseg.recipe.load import load_recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.engine.run.state import Run
 
 LIMIT = 1.02
