@@ -249,74 +249,77 @@ loss = { use = "fitnet", between = ["encoder.1"] }
 REFUSED = [
     (
         ["models.mean.view.augment=[{use='HorizontalFlip'}]"],
+        "--set: models.mean.view.augment.0.use",
         (
-            "--set: models.mean.view.augment.0.use: 'HorizontalFlip' changes masks too, and a view shares the geometry of "
-            "its sample; put it into data.augment, or take one that changes pixels alone, such as ColorJitter or "
-            "GaussianBlur"
+            "'HorizontalFlip' changes masks too, and a view shares the geometry of its sample; put it into "
+            "data.augment, or take one that changes pixels alone, such as ColorJitter or GaussianBlur"
         ),
     ),
     (
         ["models.mean.view.augment=[{use='GausNoise'}]"],
-        (
-            "--set: models.mean.view.augment.0.use: albumentations has no BasicTransform called 'GausNoise'; did you mean "
-            "'GaussNoise'?"
-        ),
+        "--set: models.mean.view.augment.0.use",
+        "albumentations has no BasicTransform called 'GausNoise'; did you mean 'GaussNoise'?",
     ),
     (
         ["models.mean.view.scale=0.5"],
-        "--set: models.mean.view.scale: at scale 0.5 an image of 32x32 is 16x16; networks take images of 32x32 or more",
+        "--set: models.mean.view.scale",
+        "at scale 0.5 an image of 32x32 is 16x16; networks take images of 32x32 or more",
     ),
     (
         ["data.unlabelled.share=0.25", "train.micro_batches=2"],
+        "--set: data.unlabelled.share",
         (
-            "--set: data.unlabelled.share: 0.25 of a step's 4 images are 1, which does not give each of 1 processes with 2 "
-            "micro-batches as many images with and without labels; share = 0.5 would"
+            "0.25 of a step's 4 images are 1, which does not give each of 1 processes with 2 micro-batches as "
+            "many images with and without labels; share = 0.5 would"
         ),
     ),
     (
         ["data.unlabelled.share=0.1"],
+        "--set: data.unlabelled.share",
         (
-            "--set: data.unlabelled.share: 0.1 of a step's 4 images are 0, which does not give each of 1 processes with 1 "
-            "micro-batches as many images with and without labels; share = 0.25 would"
+            "0.1 of a step's 4 images are 0, which does not give each of 1 processes with 1 micro-batches as many "
+            "images with and without labels; share = 0.25 would"
         ),
     ),
     (
         ["train.batch_size=1"],
+        "recipe.toml:4: data.unlabelled.share",
         (
-            "recipe.toml:4: data.unlabelled.share: 0.5 of a step's 1 images are 0, which does not give each of 1 processes "
-            "with 1 micro-batches as many images with and without labels; with a batch_size of 2 or more some would"
+            "0.5 of a step's 1 images are 0, which does not give each of 1 processes with 1 micro-batches as many "
+            "images with and without labels; with a batch_size of 2 or more some would"
         ),
     ),
-    (["data.unlabelled.split=tset"], "--set: data.unlabelled.split: squares has no split 'tset'; it has train, val"),
+    (
+        ["data.unlabelled.split=tset"],
+        "--set: data.unlabelled.split",
+        "squares has no split 'tset'; it has train, val",
+    ),
     (
         ["data.train.images=1"],
-        (
-            "base.toml:4: train.batch_size: the training split has 1 samples, fewer than the 2 that a step wants with "
-            "labels; make them 1 or less"
-        ),
+        "base.toml:4: train.batch_size",
+        ("the training split has 1 samples, fewer than the 2 that a step wants with labels; make them 1 or less"),
     ),
     (
         ["terms.labels.on=all"],
-        (
-            "--set: terms.labels.on: the loss 'cross_entropy' compares with the labels, which not all pixels have; leave "
-            "this key out"
-        ),
+        "--set: terms.labels.on",
+        "the loss 'cross_entropy' compares with the labels, which not all pixels have; leave this key out",
     ),
     (
         ["terms.consistency.loss={use='boundary_kl'}"],
+        "recipe.toml:19: terms.consistency.on",
         (
-            "recipe.toml:19: terms.consistency.on: the loss 'boundary_kl' divides by what follows from the labels, which "
-            "not all pixels have; leave this key out"
+            "the loss 'boundary_kl' divides by what follows from the labels, which not all pixels have; leave "
+            "this key out"
         ),
     ),
 ]
 
 
-@pytest.mark.parametrize(("changes", "told"), REFUSED, ids=[changes[0] for changes, _ in REFUSED])
-def test_what_cannot_be_is_told(load, changes, told):
+@pytest.mark.parametrize(("changes", "where", "told"), REFUSED, ids=[changes[0] for changes, *_ in REFUSED])
+def test_what_cannot_be_is_told(load, changes, where, told):
     with pytest.raises(ProblemsError) as error:
         check(load(RECIPE, *changes))
-    assert str(error.value) == told
+    assert str(error.value) == f"{where}: {told}"
 
 
 def test_images_that_nothing_counts_on_are_told(load):
