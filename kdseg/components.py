@@ -110,7 +110,8 @@ class LossContext:
     class_shares: Callable[[], ClassShares]
     """Counts the training labels, when first called."""
     learner_taps: Mapping[str, tuple[int, int, int]]
-    """Channels, height and width, at the training images' size, of the learner's taps that `Loss.taps` asked for."""
+    """Channels, height and width of the learner's taps that `Loss.taps` asked for, at the size at which it sees
+    training images."""
     source_taps: Mapping[str, tuple[int, int, int]]
     """Likewise of the source's; empty without one."""
 
@@ -126,6 +127,9 @@ class Loss(Component):
     per: ClassVar[Literal["pixel", "image", "batch"]] = "pixel"
     """What it is a mean over: per pixel or image it returns a sum, and a count from the target alone; per batch a mean.
     """
+    counts_by_label: ClassVar[bool] = False
+    """Whether its count follows from the labels' classes, not only from which pixels are labelled. Then it cannot be a
+    term with ``on = "all"``, whose count is needed before anybody has said what the other pixels show."""
     exempt: ClassVar[Mapping[str, str]] = {}
     """Contracts of `kdseg.losses` that it cannot meet by nature, each with the reason."""
 

@@ -22,7 +22,7 @@ class Prediction:
     """What one participant says of a batch."""
 
     logits: Tensor
-    """N×C×H×W, at the images' size."""
+    """N×C×H×W, at the images' size, whatever the size at which the network saw them."""
     taps: Mapping[str, Tensor] = field(factory=dict)
     """Features N×C'×H'×W' by tap name, in the order in which the network made them."""
     heads: Mapping[str, Tensor] = field(factory=dict)
@@ -45,7 +45,7 @@ class LossCall:
     progress: float
     """Optimizer steps taken, as a share of the run's, 0..1."""
     images: Tensor
-    """N×3×H×W, normalised, as the networks saw them."""
+    """N×3×H×W, normalised, as networks without a view of their own saw them."""
     generator: torch.Generator
     """On the images' device; the same numbers at the same step of the same recipe."""
     gather: Callable[[Tensor], Tensor] = _alone

@@ -53,7 +53,12 @@ def _plan(checked: Checked) -> dict[str, Any]:
         "gate": plan.recipe.turns.gate.name if plan.recipe.turns is not None and plan.recipe.turns.gate else None,
         "steps": plan.total_steps,
         "steps_per_epoch": plan.steps_per_epoch,
-        "images": {"train": len(checked.train), "val": len(checked.val), "size": list(checked.image_size)},
+        "images": {
+            "train": len(checked.train),
+            "val": len(checked.val),
+            "unlabelled": 0 if checked.unlabelled is None else len(checked.unlabelled),
+            "size": list(checked.image_size),
+        },
         "participants": {
             name: {"parameters": parameters, "steps": plan.learner_steps[name]}
             for name, parameters in checked.parameters.items()
@@ -67,9 +72,10 @@ def _plan(checked: Checked) -> dict[str, Any]:
 def _print(plan: dict[str, Any]) -> None:
     images = plan["images"]
     height, width = images["size"]
+    besides = f" and {images['unlabelled']} without labels" if images["unlabelled"] else ""
     click.echo(
         f"{plan['steps']} steps, {plan['steps_per_epoch']} an epoch; {images['train']} training images of "
-        f"{height}x{width}, {images['val']} validation images; about {plan['memory_bytes'] / 2**30:.1f} GiB"
+        f"{height}x{width}{besides}, {images['val']} validation images; about {plan['memory_bytes'] / 2**30:.1f} GiB"
     )
     most = "" if plan["gate"] is None else "at most "  # who steps when is the gate's to say
     rows = [

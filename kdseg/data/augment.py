@@ -89,18 +89,26 @@ class Augmentation:
     Pickled as its recipe, so that each worker has transforms of its own.
     """
 
-    def __init__(self, transforms: Sequence[tuple[str, Mapping[str, Any]]], seed: int) -> None:
+    def __init__(
+        self,
+        transforms: Sequence[tuple[str, Mapping[str, Any]]],
+        seed: int,
+        purpose: Sequence[str] = ("augment",),
+        place: str = "data.augment",
+    ) -> None:
         """Make the transforms.
 
         Args:
             transforms: class names of albumentations with their options, in the order of their work.
             seed: the recipe's.
+            purpose: begins the key of its random streams.
+            place: where the recipe says it, for errors.
 
         Raises:
             OptionError: what is wrong with them, all at once, by keys such as ``1.p``.
         """
-        self._arguments = (tuple(transforms), seed)
-        self._seed = seed
+        self._arguments = (tuple(transforms), seed, tuple(purpose), place)
+        self._seed, self._purpose, self._place = seed, purpose, place
         made: list[albumentations.BasicTransform] = []
         problems: list[tuple[str, str]] = []
         # From here on they give views: no other transform ever sees one.
@@ -136,7 +144,7 @@ class Augmentation:
         Raises:
             KdsegError: the sample is malformed, or a transform cannot take it (a crop larger than its image, say).
         """
-        self._seek("augment", epoch, index)
+        self._seek(*self._purpose, epoch, index)
         self._draws.random()  # albumentations.Compose draws one before the first transform, too
         sample = labelled(sample)
         changed: dict[str, Any] = {"image": sample.image, "mask": sample.mask}
@@ -145,7 +153,7 @@ class Augmentation:
                 changed = transform(**changed)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
-            raise KdsegError(f"data.augment: fails on {sample.id} ({_size(sample.image)}): {what}") from error
+            raise KdsegError(f"{self._place}: fails on {sample.id} ({_size(sample.image)}): {what}") from error
         return evolve(sample, image=changed["image"], mask=changed["mask"])
 
     def check(self, sample: Sample) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from attrs import frozen
 
 from kdseg.errors import KdsegError
@@ -25,6 +26,32 @@ def refuse_small(image: npt.NDArray[np.uint8], name: str) -> None:
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST:
         raise KdsegError(f"{name} is {height}x{width}; networks take images of {SMALLEST}x{SMALLEST} or more")
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Give height and width of an image seen at a scale."""
+    return round(height * scale), round(width * scale)
+
+
+def refuse_small_scale(height: int, width: int, scale: float) -> None:
+    """Refuse a scale at which an image of this size need not pass through every network.
+
+    Raises:
+        KdsegError: naming the scale and the sizes.
+    """
+    found = scaled_size(height, width, scale)
+    if min(found) < SMALLEST:
+        raise KdsegError(
+            f"at scale {scale:g} an image of {height}x{width} is {found[0]}x{found[1]}; networks take images of "
+            f"{SMALLEST}x{SMALLEST} or more"
+        )
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize N×C×H×W as albumentations does: bilinear, between the centres of pixels, no filter where it shrinks."""
+    if tuple(images.shape[2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 def unit_images(images: Tensor) -> Tensor:

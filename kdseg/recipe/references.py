@@ -94,12 +94,16 @@ def _term(path: KeyPath, term: Mapping[str, Any], names: _Names, registry: Regis
         entry = registry.find("loss", str(_table(term, "loss").get("use")))
     except KdsegError:  # told where the loss is structured
         return
-    role = cast("type[Loss]", entry.cls).role
+    loss = cast("type[Loss]", entry.cls)
+    role = loss.role
     if role == "distillation" and not term.get("source"):
         yield (*path, "source"), f"missing: the loss {entry.name!r} compares with a source; name a participant"
     if role != "distillation" and term.get("source"):
         wants = "compares with the labels" if role == "supervised" else "looks at the learner alone"
         yield (*path, "source"), f"the loss {entry.name!r} {wants} and takes no source; leave this key out"
+    if term.get("on") == "all" and (role == "supervised" or loss.counts_by_label):
+        wants = "compares with the labels" if role == "supervised" else "divides by what follows from the labels"
+        yield (*path, "on"), f"the loss {entry.name!r} {wants}, which not all pixels have; leave this key out"
 
 
 def _ensemble(path: KeyPath, term: Mapping[str, Any], sources: list[str]) -> Iterator[Mistake]:

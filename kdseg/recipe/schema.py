@@ -50,6 +50,21 @@ class Weights:
 
 
 @frozen(kw_only=True)
+class View:
+    """A participant's own look at training images. It shares their geometry; evaluation sees them as they are."""
+
+    scale: Annotated[float, "the size at which it sees them, 0.1..4; its predictions come back at theirs"] = field(
+        default=1.0, validator=[ge(SCALES[0]), le(SCALES[1])]
+    )
+    augment: Annotated[
+        tuple[ByName, ...], "albumentations classes that change pixels alone, in order, after data.augment"
+    ] = ()
+
+
+_VIEW = "its own look at training images; left out: as they are"
+
+
+@frozen(kw_only=True)
 class Learner:
     """A participant that learns."""
 
@@ -61,6 +76,7 @@ class Learner:
     clip: Annotated[float | None, "the largest norm of the gradient"] = field(default=None, validator=optional(gt(0)))
     weights: Annotated[Weights | None, "where it starts; default: fresh weights"] = None
     source_mode: Annotated[Literal["eval", "train"], "the mode of the network where it is only a source"] = "eval"
+    view: Annotated[View | None, _VIEW] = None
 
 
 @frozen(kw_only=True)
@@ -73,6 +89,7 @@ class Frozen:
     backbone: Annotated[Backbone, "the network"]
     weights: Annotated[Weights, "what it is"]
     floor: Annotated[float | None, "the run ends before its first step where the score is below this on `val`"] = None
+    view: Annotated[View | None, _VIEW] = None
 
 
 @frozen(kw_only=True)
@@ -86,6 +103,7 @@ class Shadow:
         default=0.999, validator=[gt(0.0), lt(1.0)]
     )
     buffers: Annotated[Literal["copy", "average"], "what happens to buffers of floats (running statistics)"] = "copy"
+    view: Annotated[View | None, _VIEW] = None
 
 
 Participant = Learner | Frozen | Shadow
@@ -117,6 +135,9 @@ class Term:
     source: Annotated[tuple[str, ...], "whom it learns from, one or several; left out: the labels"] = ()
     combine: Annotated[Ensemble | None, "how several sources become one"] = None
     loss: Annotated[Loss, "the loss"]
+    on: Annotated[
+        Literal["labelled", "all"], "the pixels that count; all: the unlabelled and ignored ones too, without labels"
+    ] = "labelled"
     weight: Annotated[float | Curve | Points, "a number from 0, or how it changes over the run"] = field(default=1.0)
     critic: Annotated[
         ByName | None, "the optimizer of the opponent that an adversarial loss trains; default: AdamW"
@@ -225,6 +246,11 @@ class Recipe:
     callbacks: Annotated[dict[str, Callback], "what else watches the run, by names of your own"] = field(factory=dict)
     tracking: Annotated[Tracking, "where the numbers go"] = Tracking()
     output: Annotated[Output, "where runs are written"] = field(factory=Output)
+
+    @property
+    def unlabelled_images(self) -> int:
+        """How many of a step's images come from `data.unlabelled`."""
+        return 0 if self.data.unlabelled is None else self.data.unlabelled.of(self.train.batch_size)
 
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from attrs import Factory, field, frozen
-from attrs.validators import and_, deep_iterable, ge, le, lt, optional
+from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
 from kdseg.components import Dataset
 from kdseg.recipe.validators import MOST_STEPS, divides_batch, exactly_one, one_participant
@@ -88,6 +88,21 @@ class RareClasses:
 
 
 @frozen(kw_only=True)
+class Unlabelled:
+    """Images without labels, a share of each batch: masks that their dataset may have are not looked at."""
+
+    dataset: Annotated[Dataset, "the dataset that they come from; any will do"]
+    split: Annotated[str, "its split"] = "train"
+    share: Annotated[float, "of the images of a batch, 0..1; rounded to whole images"] = field(
+        default=0.5, validator=[gt(0), lt(1)]
+    )
+
+    def of(self, batch_size: int) -> int:
+        """Give how many of a batch they are."""
+        return round(batch_size * self.share)
+
+
+@frozen(kw_only=True)
 class Data:
     """The images, and how they are changed on their way to the networks."""
 
@@ -102,6 +117,7 @@ class Data:
     rare_classes: Annotated[
         RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"
     ] = None
+    unlabelled: Annotated[Unlabelled | None, "images without labels, a share of each batch; left out: none"] = None
     store: Annotated[Literal["memory", "disk"] | None, "keeps decoded images there, as raw arrays; default: no"] = None
     mean: Annotated[tuple[float, float, float], "taken from the RGB values in 0..1"] = field(
         default=(0.485, 0.456, 0.406), validator=deep_iterable(and_(ge(0.0), le(1.0)))

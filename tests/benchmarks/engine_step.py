@@ -23,7 +23,7 @@ from kdseg.engine.machine.allocator import raise_malloc_thresholds
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.engine.run.state import Run
 
 LIMIT = 1.02

@@ -23,7 +23,7 @@ from kdseg.recipe.schema import Tracking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.engine.run.state import Run
 
 STUDENT = """

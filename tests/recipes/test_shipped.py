@@ -64,6 +64,7 @@ def test_there_are_those_that_the_documentation_names():
         "cityscapes_teacher",
         "camvid_online",
         "camvid_student",
+        "mean_teacher",
         "offline_feature_bottleneck",
         "offline_feature_decoder",
         "offline_feature_encoder",
@@ -194,6 +195,7 @@ def test_it_runs_to_its_end_on_drawn_images(kdseg, name):
     summary = json.loads(out)
     steps = {label: participant["steps"] for label, participant in summary["participants"].items()}
     wanted = {
+        "mean_teacher": {"student": 4, "mean": 0},
         "online_alternating": {"teacher": 2, "student": 4},
         "online_together": {"teacher": 4, "student": 4},
         "student_alone": {"student": 4},

@@ -50,6 +50,8 @@ def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator
 
 
 def _about_learning(recipe: Recipe) -> Iterator[str]:
+    if recipe.data.unlabelled is not None and all(term.on == "labelled" for term in recipe.terms.values()):
+        yield 'data.unlabelled: no term counts on these images; a distillation with on = "all" would'
     for name, model in recipe.models.items():
         if not isinstance(model, Learner):
             continue

@@ -36,7 +36,7 @@ def step_memory(participants: Mapping[str, Participant], batch: int, size: tuple
         weights = sum(tensor.nbytes for tensor in participant.module.state_dict().values())
         total += weights * (_COPIES_OF_A_LEARNER if learns else 1)
         if learns:
-            total += _activations(participant.module, batch, size)
+            total += _activations(participant.module, batch, participant.seen_size(size))
     return total
 
 

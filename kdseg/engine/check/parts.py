@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kdseg.recipe.heads import Head
     from kdseg.recipe.schema import Recipe
     from kdseg.recipe.schema import Term as TermSpec
+    from kdseg.recipe.schema_train import Train, Unlabelled
 
 IMAGES_READ = 8
 """How many images of a split are read, at most, to see whether they fit the networks and each other."""
@@ -44,6 +45,32 @@ def check_samples(samples: Samples, split: str, num_classes: int) -> None:
                 f"{split} image {sample.id} has the label {min(labels)}; its dataset has {num_classes} classes, from 0 "
                 f"to {num_classes - 1}, and {IGNORE_INDEX} for ignored pixels"
             )
+
+
+def check_shares(train: Train, world: int) -> None:
+    """Refuse a batch that does not divide over processes and micro-batches."""
+    if train.batch_size % (world * train.micro_batches):
+        raise KdsegError(
+            f"a step's batch of {train.batch_size} does not divide over {world} processes with "
+            f"{train.micro_batches} micro-batches each"
+        )
+
+
+def check_unlabelled_share(train: Train, unlabelled: Unlabelled, world: int) -> None:
+    """Refuse a share of unlabelled images that does not, or that leaves nothing of one kind."""
+    parts, batch, images = world * train.micro_batches, train.batch_size, unlabelled.of(train.batch_size)
+    if images % parts == 0 and 0 < images < batch:
+        return
+    fitting = [number / batch for number in range(parts, batch, parts)]
+    mend = (
+        f"share = {min(fitting, key=lambda share: abs(share - unlabelled.share)):g} would"
+        if fitting
+        else f"with a batch_size of {2 * parts} or more some would"
+    )
+    raise KdsegError(
+        f"{unlabelled.share:g} of a step's {batch} images are {images}, which does not give each of {world} processes "
+        f"with {train.micro_batches} micro-batches as many images with and without labels; {mend}"
+    )
 
 
 def check_output_folder(recipe: Recipe) -> None:
@@ -78,7 +105,7 @@ def try_forward(
     learns = isinstance(participant.spec, Learner)
     participant.set_training(learns)
     try:
-        prediction = participant.predict(torch.empty(batch, 3, *size, device=META))
+        prediction = participant.predict_in_training(torch.empty(batch, 3, *size, device=META))
     except Exception as error:
         raise KdsegError(
             f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kdseg.components import ClassShares, MetricContext
-from kdseg.data.augment import Augmentation
-from kdseg.data.images import refuse_small
+from kdseg.data.images import refuse_small, refuse_small_scale
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
+from kdseg.data.samples import Sample
+from kdseg.data.views import view_augmentation
 from kdseg.engine.check.advice import advice
 from kdseg.engine.check.memory import step_memory
 from kdseg.engine.check.parts import (
@@ -19,6 +20,8 @@ from kdseg.engine.check.parts import (
     check_head,
     check_output_folder,
     check_samples,
+    check_shares,
+    check_unlabelled_share,
     try_forward,
 )
 from kdseg.engine.check.plan import check_plan
@@ -30,16 +33,21 @@ from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.weights import check_weights, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
-from kdseg.engine.splits.open import split_context
-from kdseg.errors import KdsegError
+from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
+from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, split_context
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import numpy as np
+    import numpy.typing as npt
+
+    from kdseg.data.augment import Augmentation
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.learn.participants import Participant
     from kdseg.recipe.load import LoadedRecipe
+    from kdseg.recipe.schema import Recipe
 
 
 @frozen(kw_only=True, eq=False)
@@ -51,6 +59,7 @@ class Checked:
     classes: ClassTable
     train: Samples
     val: Samples
+    unlabelled: Samples | None
     augmentation: Augmentation
     image_size: tuple[int, int]
     """Height and width of a training image, after augmentation."""
@@ -70,10 +79,12 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
     participants = _build(found, len(classes))
-    augmentation = Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
-    train, val = _open_splits(found, world, len(classes))
-    size = _try_loading(found, world, train, val, augmentation)
-    plan = Plan(recipe=recipe, steps_per_epoch=steps_per_epoch(len(train), recipe.train.batch_size))
+    augmentation = augmentation_of(recipe)
+    opened = _open_splits(found, world, len(classes))
+    train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
+    size = _try_loading(found, world, opened, augmentation)
+    per_epoch = steps_per_epoch(len(train), recipe.train.batch_size, recipe.unlabelled_images)
+    plan = Plan(recipe=recipe, steps_per_epoch=per_epoch)
     shapes, memory = _fit(found, world, plan, participants, len(classes), size)
     return Checked(
         loaded=loaded,
@@ -81,6 +92,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
         classes=classes,
         train=train,
         val=val,
+        unlabelled=unlabelled,
         augmentation=augmentation,
         image_size=size,
         parameters={name: _count(participant.module) for name, participant in participants.items()},
@@ -108,11 +120,14 @@ def _build(found: Found, num_classes: int) -> dict[str, Participant]:
     if recipe.train.precision == "fp16" and not gpu_is_here():
         found.add("train.precision", "'fp16' needs a GPU; 'bf16' runs on CPUs too")
     with found.at("data.augment"):
-        Augmentation([(spec.use, spec.options) for spec in recipe.data.augment], recipe.seed)
+        augmentation_of(recipe)
     participants: dict[str, Participant] = {}
     for name, model in recipe.models.items():
         with found.at(f"models.{name}.backbone"):
             participants |= build_participants(recipe, num_classes, META, [name])
+        if model.view is not None:
+            with found.at(f"models.{name}.view.augment"):
+                view_augmentation([(spec.use, spec.options) for spec in model.view.augment], recipe.seed, name)
         if isinstance(model, Learner) and name in participants:
             with found.at(f"models.{name}.optimizer"):
                 try_optimizer(model.optimizer)
@@ -128,45 +143,59 @@ def _build(found: Found, num_classes: int) -> dict[str, Participant]:
     return participants
 
 
-def _open_splits(found: Found, world: int, num_classes: int) -> tuple[Samples, Samples]:
-    """Open both splits and read the first samples of each."""
-    data, train = found.loaded.recipe.data, found.loaded.recipe.train
+def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:
+    """Open both splits, and the unlabelled images where there are some, and read the first samples of each."""
+    recipe = found.loaded.recipe
+    data, train = recipe.data, recipe.train
     opened: dict[str, Samples] = {}
     for split in ("train", "val"):
         dataset = data.for_split(split)
         key = "data.dataset" if dataset is data.dataset else f"data.{split}"
         with found.at(key):
-            samples = dataset.build(split_context(found.loaded.recipe, split))
-            for defect in getattr(samples, "defects", ()):
-                found.add(key, str(defect))
-            check_samples(samples, split, num_classes)
-            opened[split] = samples
+            opened[split] = _open(found, key, split, num_classes, dataset.build(split_context(recipe, split)))
+    if data.unlabelled is not None:
+        with found.at("data.unlabelled.split"):
+            refuse_unknown(data.unlabelled.dataset, data.unlabelled.split)
+            with found.at("data.unlabelled.dataset"):
+                samples = open_unlabelled(recipe, data.unlabelled)
+                opened["unlabelled"] = _open(found, "data.unlabelled.dataset", "unlabelled", num_classes, samples)
     if "train" in opened:
         with found.at("train.batch_size"):
-            steps_per_epoch(len(opened["train"]), train.batch_size)
-            if train.batch_size % (world * train.micro_batches):
-                raise KdsegError(
-                    f"a step's batch of {train.batch_size} does not divide over {world} processes with "
-                    f"{train.micro_batches} micro-batches each"
-                )
+            check_shares(train, world)
+            if data.unlabelled is not None:
+                with found.at("data.unlabelled.share"):
+                    check_unlabelled_share(train, data.unlabelled, world)
+            steps_per_epoch(len(opened["train"]), train.batch_size, recipe.unlabelled_images)
     found.end_of_phase()
-    return opened["train"], opened["val"]
+    return opened
 
 
-def _try_loading(found: Found, world: int, train: Samples, val: Samples, augmentation: Augmentation) -> tuple[int, int]:
+def _open(found: Found, key: str, split: str, num_classes: int, samples: Samples) -> Samples:
+    """Tell what is wrong with a split as far as its listing and its first samples show."""
+    for defect in getattr(samples, "defects", ()):
+        found.add(key, str(defect))
+    check_samples(samples, split, num_classes)
+    return samples
+
+
+def _try_loading(
+    found: Found, world: int, opened: Mapping[str, Samples], augmentation: Augmentation
+) -> tuple[int, int]:
     """Load as the run will, and give height and width of the training images."""
-    recipe = found.loaded.recipe
+    recipe, train, val = found.loaded.recipe, opened["train"], opened["val"]
     height = width = 0
     with found.at("data.augment"):
         augmentation.check(train[0])
-        share = recipe.train.batch_size // (world * recipe.train.micro_batches)
-        batch_size = min(share, IMAGES_READ)
-        steps = train_steps(
-            train, augmentation, seed=recipe.seed, batch_size=batch_size, micro_batches=1, last_step=1, workers=0
-        )
-        images = next(steps)[0].images
-        refuse_small(images[0].numpy(), "a training image, augmented,")
+        images = _first_batch(recipe, world, opened, augmentation)
+        refuse_small(images[0], "a training image, augmented,")
         height, width = images.shape[1:3]
+        for name, model in recipe.models.items():
+            if model.view is not None:
+                with found.at(f"models.{name}.view.scale"):
+                    refuse_small_scale(height, width, model.view.scale)
+        for name, view in views_of(recipe).items():
+            with found.at(f"models.{name}.view.augment"):
+                view.check(Sample(image=images[0], mask=None, id="augmented"))
     with found.at("evaluate.batch_size"):
         batch_size = min(recipe.evaluate.batch_size or recipe.train.batch_size, IMAGES_READ)
         judged = next(eval_batches(val, batch_size=batch_size, workers=0)).images
@@ -174,6 +203,28 @@ def _try_loading(found: Found, world: int, train: Samples, val: Samples, augment
             WholeImage.of(recipe.evaluate, batch_size).refuse(*judged.shape[1:3])
     found.end_of_phase()
     return height, width
+
+
+def _first_batch(
+    recipe: Recipe, world: int, opened: Mapping[str, Samples], augmentation: Augmentation
+) -> npt.NDArray[np.uint8]:
+    """Load the images of a first micro-batch, or of a part of it where it has many."""
+    parts = world * recipe.train.micro_batches
+    extra = unlabelled_of(recipe, opened.get("unlabelled"))
+    if extra is not None:
+        extra = evolve(extra, images=min(extra.images // parts, IMAGES_READ))
+    share = min((recipe.train.batch_size - recipe.unlabelled_images) // parts, IMAGES_READ)
+    steps = train_steps(
+        opened["train"],
+        augmentation,
+        seed=recipe.seed,
+        batch_size=share + (0 if extra is None else extra.images),
+        micro_batches=1,
+        last_step=1,
+        workers=0,
+        unlabelled=extra,
+    )
+    return next(steps)[0].images.numpy()
 
 
 def _fit(

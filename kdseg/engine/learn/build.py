@@ -118,11 +118,11 @@ def all_taps(taps: Mapping[str, TermTaps], recipe: Recipe) -> dict[str, set[str]
 
 
 def tap_shapes(participant: Participant, taps: Iterable[str], size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
-    """Give the shapes of taps at an image size, from a forward on the meta device."""
+    """Give the shapes of taps for training images of a size, from a forward on the meta device."""
     participant.watch(taps)
     participant.set_training(False)
     with torch.no_grad():
-        prediction = participant.predict(torch.empty(1, 3, *size, device=META))
+        prediction = participant.predict_in_training(torch.empty(1, 3, *size, device=META))
     return {name: (tap.shape[1], tap.shape[2], tap.shape[3]) for name, tap in prediction.taps.items()}
 
 
@@ -156,6 +156,7 @@ def build_term(
         loss=spec.loss,
         module=module.to(device),  # type: ignore[arg-type]
         learner_taps=taps.learner,
+        on_all=spec.on == "all",
     )
 
 

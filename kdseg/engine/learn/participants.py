@@ -7,9 +7,10 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import define, field
+from attrs import define, evolve, field
 from torch import nn
 
+from kdseg.data.images import resized, scaled_size
 from kdseg.engine.machine.sharding import clip_gradients, local, whole
 from kdseg.losses import Prediction
 
@@ -63,6 +64,23 @@ class Participant:
         heads = dict(output) if isinstance(output, dict) else {"logits": output}
         taps, self._captured = self._captured, {}
         return Prediction(logits=heads.pop("logits"), taps=taps, heads=heads)
+
+    def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Give height and width at which it sees training images of a size."""
+        return size if self.spec.view is None else scaled_size(*size, self.spec.view.scale)
+
+    def predict_in_training(self, images: Tensor) -> Prediction:
+        """Predict as its view shows the images: logits, and heads of their shape, come back at the images' size."""
+        height, width = images.shape[2:]
+        prediction = self.predict(resized(images, self.seen_size((height, width))))
+        if self.spec.view is None:
+            return prediction
+        shape = prediction.logits.shape
+        heads = {
+            name: resized(head, (height, width)) if head.shape == shape else head
+            for name, head in prediction.heads.items()
+        }
+        return evolve(prediction, logits=resized(prediction.logits, (height, width)), heads=heads)
 
     def logits(self, images: Tensor) -> Tensor:
         """Give nothing but the logits that `predict` gives."""

@@ -11,7 +11,8 @@ from kdseg.data.streams import stream
 from kdseg.engine.learn.critics import CriticState
 from kdseg.engine.learn.insight import Insight
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState
-from kdseg.engine.learn.sums import DeviceBatch, StepReport, Sums
+from kdseg.engine.learn.sums import DeviceBatch, Heard, StepReport, Sums
+from kdseg.engine.learn.targets import all_count, filled
 from kdseg.engine.learn.terms import Fusing, Term, Unit
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.processes import Processes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.engine.learn.plan import ActiveTerm, Plan
 
 
@@ -83,7 +84,13 @@ class Stepper:
 
     def _on_device(self, step: int, index: int, batch: Batch) -> DeviceBatch:
         brought = self.processes.bring(batch)
-        return DeviceBatch(step=step, index=index, images=self.normalise(brought.images), target=brought.masks.long())
+        return DeviceBatch(
+            step=step,
+            index=index,
+            images=self.normalise(brought.images),
+            target=brought.masks.long(),
+            views=brought.views,
+        )
 
     def _divisors(self, active: Sequence[ActiveTerm], batches: Sequence[DeviceBatch]) -> dict[str, Tensor]:
         """What each term's sum is divided by: its count over the global batch, known before the first forward."""
@@ -93,7 +100,8 @@ class Stepper:
             if loss.loss.per == "batch":
                 count = torch.ones((), dtype=torch.float64, device=self.processes.device) * len(batches)
             else:
-                count = torch.stack([loss.module.count(batch.target).double() for batch in batches]).sum()
+                targets = [all_count(batch.target) if loss.on_all else batch.target for batch in batches]
+                count = torch.stack([loss.module.count(target).double() for target in targets]).sum()
             divisors[term.name] = count
         self.processes.sum_(list(divisors.values()))
         return {name: torch.where(count > 0, count, 1) for name, count in divisors.items()}
@@ -112,7 +120,7 @@ class Stepper:
             names = [name for name, term in terms.items() if term.learner == learner]
             weighted: dict[str, Tensor] = {}
             for unit in self.fusing.units(names, plain=look is not None):
-                weighted[unit.terms[0]] = self._objective(unit, terms, prediction, heard, batch, calls, sums)
+                weighted[unit.terms[0]] = self._objective(unit, terms, prediction, heard, calls, sums)
             if look is not None:
                 look.look(weighted, {name: self.terms[name].learner_taps for name in names}, prediction)
             total = torch.stack(list(weighted.values())).sum()
@@ -123,39 +131,37 @@ class Stepper:
         for name, term in terms.items():
             if name in self.critics:
                 mine = _detached(learners[term.learner].of(self.terms[name].learner.name))
-                self._teach_critic(name, mine, heard[name], batch, calls[name], sums)
+                self._teach_critic(name, mine, heard[name], calls[name], sums)
 
     def _objective(
         self,
         unit: Unit,
         terms: Mapping[str, ActiveTerm],
         prediction: Prediction,
-        heard: Mapping[str, Prediction | None],
-        batch: DeviceBatch,
+        heard: Mapping[str, Heard],
         calls: Mapping[str, LossCall],
         sums: Sums,
     ) -> Tensor:
         """Give what a unit adds to its learner's objective, and add up the values of its terms."""
         first = self.terms[unit.terms[0]]
-        mine, source, call = prediction.of(first.learner.name), heard[first.name], calls[first.name]
+        mine, call = prediction.of(first.learner.name), calls[first.name]
+        source, target = heard[first.name].prediction, heard[first.name].target
         if unit.fused is None:
-            value = first.module(mine, source, batch.target, call)
+            value = first.module(mine, source, target, call)
             value = value / sums.divisors[first.name].to(value.dtype)
             sums.values[first.name] += value.detach()
             return torch.as_tensor(terms[first.name].weight * value)
         scales = torch.stack([terms[name].weight / sums.divisors[name] for name in unit.terms])
-        objective, values = unit.fused(mine, source, batch.target, call, scales)
+        objective, values = unit.fused(mine, source, target, call, scales)
         for name, value in zip(unit.terms, values, strict=True):
             sums.values[name] += value / sums.divisors[name]
         return objective
 
-    def _teach_critic(
-        self, name: str, learner: Prediction, source: Prediction | None, batch: DeviceBatch, call: LossCall, sums: Sums
-    ) -> None:
+    def _teach_critic(self, name: str, learner: Prediction, heard: Heard, call: LossCall, sums: Sums) -> None:
         """Add to the gradient of a term's critic."""
         critic, module = self.critics[name], self.terms[name].module
         critic.module.requires_grad_(requires_grad=True)
-        value = module.critic_loss(learner, source, batch.target, call)
+        value = module.critic_loss(learner, heard.prediction, heard.target, call)
         value = value / sums.divisors[name].to(value.dtype)
         if value.requires_grad:
             torch.autograd.backward([critic.scaler.scale(value)])
@@ -167,16 +173,18 @@ class Stepper:
         participant.set_training(True)
         return self._forward(participant, batch)
 
-    def _heard(
-        self, term: Term, batch: DeviceBatch, learning: Mapping[str, Prediction], call: LossCall
-    ) -> Prediction | None:
+    def _heard(self, term: Term, batch: DeviceBatch, learning: Mapping[str, Prediction], call: LossCall) -> Heard:
         """Give what a term's learner is compared with: its source's prediction, or one made of those of several."""
         sources = [self._source(head.participant, batch, learning).of(head.name) for head in term.sources]
+        target = batch.target
+        if term.on_all:
+            opinions = sources or [learning[term.learner.participant].of(term.learner.name)]
+            target = filled(target, [opinion.logits for opinion in opinions])
         if term.combine is None:
-            return sources[0] if sources else None
+            return Heard(prediction=sources[0] if sources else None, target=target)
         with torch.no_grad():
-            logits = term.combine([full_precision(source.logits) for source in sources], batch.target, call)
-        return Prediction(logits=logits)
+            logits = term.combine([full_precision(source.logits) for source in sources], target, call)
+        return Heard(prediction=Prediction(logits=logits), target=target)
 
     def _source(self, name: str, batch: DeviceBatch, learning: Mapping[str, Prediction]) -> Prediction:
         """Give a source's prediction, detached: a learner's of this very step, or one by these weights, once."""
@@ -194,8 +202,9 @@ class Stepper:
         if participant.module.training:  # dropout draws from torch's global generator: one stream a participant
             seed = stream(self.seed, "forward", participant.name, batch.step, batch.index, self.processes.rank)
             _seed_dropout(seed, batch.images.device)
+        view = batch.views.get(participant.name)
         with self.processes.autocast():
-            return participant.predict(batch.images)
+            return participant.predict_in_training(batch.images if view is None else self.normalise(view))
 
     def _call(self, term: str, batch: DeviceBatch) -> LossCall:
         generator = torch.Generator(device=batch.images.device)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kdseg.engine.learn.critics import CriticState
     from kdseg.engine.learn.plan import ActiveTerm
+    from kdseg.losses import Prediction
 
 
 @frozen(kw_only=True, eq=False)
@@ -28,6 +29,18 @@ class DeviceBatch:
     """N×3×H×W, normalised."""
     target: Tensor
     """N×H×W, int64."""
+    views: Mapping[str, Tensor]
+    """The images as some participants see them, by their names: N×H×W×3, uint8."""
+
+
+@frozen(kw_only=True, eq=False)
+class Heard:
+    """What a term's learner is compared with on a micro-batch."""
+
+    prediction: Prediction | None
+    """The source's, detached; None without one."""
+    target: Tensor
+    """N×H×W: the labels; where the term counts on all pixels, a class everywhere."""
 
 
 @frozen(kw_only=True)

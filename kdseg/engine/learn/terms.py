@@ -35,11 +35,13 @@ class Term:
     loss: Loss
     module: LossModule
     learner_taps: tuple[str, ...]
+    on_all: bool = False
+    """Whether pixels without a label count too."""
 
     def may_join(self, other: Term) -> bool:
-        """Whether it could be computed with another: of one prediction, with the other's sources or with none."""
+        """Whether it could be computed with another: of one prediction and its pixels, the other's sources or none."""
         same = self.sources == other.sources and self.combine is other.combine
-        return self.learner == other.learner and (same or not self.sources)
+        return self.learner == other.learner and self.on_all == other.on_all and (same or not self.sources)
 
 
 @frozen

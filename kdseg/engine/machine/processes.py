@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.recipe.schema_train import Train
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class Processes:
             brought = batch.to(self.device)
         calculating = torch.cuda.current_stream(self.device)
         calculating.wait_stream(self._copies)
-        for values in (brought.images, brought.masks):
+        for values in brought.tensors:
             values.record_stream(calculating)  # else their memory could be written anew while it is read
         return brought
 

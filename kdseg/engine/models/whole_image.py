@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from attrs import evolve, frozen
 
+from kdseg.data.images import refuse_small_scale, resized, scaled_size
 from kdseg.errors import KdsegError
 from kdseg.metrics.confusion import predicted_classes
-from kdseg.recipe.validators import SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,12 +71,7 @@ class WholeImage:
             KdsegError: naming the scale and the sizes.
         """
         for scale in self.scales:
-            found = _scaled(height, width, scale)
-            if min(found) < SMALLEST:
-                raise KdsegError(
-                    f"at scale {scale:g} an image of {height}x{width} is {found[0]}x{found[1]}; networks take images "
-                    f"of {SMALLEST}x{SMALLEST} or more"
-                )
+            refuse_small_scale(height, width, scale)
 
     @torch.no_grad()
     def classes(self, network: Network, images: Tensor) -> Tensor:
@@ -134,12 +128,12 @@ class WholeImage:
     def _view(self, network: Network, images: Tensor, scale: float, mirrored: bool) -> Tensor:
         """Give the logits of one view, at the images' own size and as they lie."""
         height, width = images.shape[2:]
-        seen = _resized(images, _scaled(height, width, scale))
+        seen = resized(images, scaled_size(height, width, scale))
         logits = self._slide(network, seen.flip(3) if mirrored else seen)
         if mirrored:
             for one_class in logits.unbind(1):  # class by class: all at once would take the memory twice
                 one_class.copy_(one_class.flip(2))
-        return _resized(logits, (height, width))
+        return resized(logits, (height, width))
 
     def _slide(self, network: Network, images: Tensor) -> Tensor:
         """Give the mean of the logits of all windows that see a pixel."""
@@ -188,17 +182,6 @@ def _seen(size: int, window: int, starts: list[int], like: Tensor) -> Tensor:
     for start in starts:
         counts[start : start + window] += 1
     return counts
-
-
-def _scaled(height: int, width: int, scale: float) -> tuple[int, int]:
-    return round(height * scale), round(width * scale)
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize as training does: bilinear, between the centres of pixels, without a filter where it shrinks."""
-    if tuple(images.shape[2:]) == size:
-        return images
-    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 def _softmax_(logits: Tensor) -> Tensor:

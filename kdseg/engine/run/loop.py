@@ -11,6 +11,7 @@ from kdseg.data.loader import train_steps
 from kdseg.engine.run.collapse import refuse_collapse
 from kdseg.engine.run.floors import judge_frozen
 from kdseg.engine.run.saving import save
+from kdseg.engine.splits.feeds import unlabelled_of, views_of
 from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
 
@@ -55,6 +56,8 @@ def train(run: Run, signals: StopSignals) -> None:
         num_classes=len(run.classes),
         workers=recipe.train.workers,
         rare_classes=run.rare_classes,
+        views=views_of(recipe),
+        unlabelled=unlabelled_of(recipe, run.checked.unlabelled),
         pinned=run.processes.device.type == "cuda",
     )
     compiled: set[tuple[str, bool]] = set()

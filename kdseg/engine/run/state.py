@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
-    from kdseg.data.loader import Batch
+    from kdseg.data.batches import Batch
     from kdseg.data.rare_classes import RareClasses
     from kdseg.data.samples import ClassTable, Sample
     from kdseg.engine.check.phases import Checked

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.components import DatasetContext
+from kdseg.data.unmasked import unmasked
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kdseg.components import Metric
+    from kdseg.components import Dataset, Metric
     from kdseg.data.samples import Samples
     from kdseg.recipe.schema import Recipe
+    from kdseg.recipe.schema_train import Unlabelled
 
 
 def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> DatasetContext:
@@ -22,6 +24,15 @@ def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) ->
     return DatasetContext(split=split, seed=recipe.seed, extras=tuple(extras))
 
 
+def open_unlabelled(recipe: Recipe, spec: Unlabelled) -> Samples:
+    """Open the split that unlabelled images come from.
+
+    Raises:
+        KdsegError: its files are not there.
+    """
+    return unmasked(spec.dataset.build(DatasetContext(split=spec.split, seed=recipe.seed)))
+
+
 def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Samples:
     """Open any split of a recipe's dataset, with what metrics beside the recipe's read.
 
@@ -29,9 +40,14 @@ def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Sa
         KdsegError: the dataset has no such split, or its files are not there.
     """
     dataset = recipe.data.for_split(split)
+    refuse_unknown(dataset, split)
+    return dataset.build(split_context(recipe, split, metrics))
+
+
+def refuse_unknown(dataset: Dataset, split: str) -> None:
+    """Refuse, with a KdsegError, a split that a dataset does not have."""
     if split not in dataset.splits:
         raise KdsegError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}")
-    return dataset.build(split_context(recipe, split, metrics))
 
 
 def refuse_unlabelled(samples: Samples, split: str) -> None:

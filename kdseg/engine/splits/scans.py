@@ -13,7 +13,7 @@ from kdseg.cache import cache_folder
 from kdseg.data.scan import Scan, empty_scan, scan
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
-from kdseg.engine.splits.stamps import Split, digest_of, lie_in_files, split_of, stamp
+from kdseg.engine.splits.stamps import Split, digest_of, lie_in_files, split_of, splits_of, stamp
 from kdseg.errors import KdsegError, Problem, ProblemsError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def scan_training(checked: Checked) -> Scan:
 
 
 def refuse_defects(checked: Checked, processes: Processes) -> None:
-    """Read every file of both splits, but those known to be in order, before hours go into training on them.
+    """Read every file of the splits, but those known to be in order, before hours go into training on them.
 
     Raises:
         ProblemsError: with every defect, on all processes.
@@ -85,11 +85,12 @@ def refuse_defects(checked: Checked, processes: Processes) -> None:
     problems: list[Problem] = []
     if processes.is_main:
         loaded = checked.loaded
-        for name in ("train", "val"):
+        for name in splits_of(checked):
             split = split_of(checked, name)
             if lie_in_files(split.samples):
                 found = scan_split(split, loaded.plugins.registry, workers=loaded.recipe.train.workers)
                 key = "data.dataset" if split.dataset is loaded.recipe.data.dataset else f"data.{name}"
+                key = "data.unlabelled.dataset" if name == "unlabelled" else key
                 problems += [loaded.problem(key, defect) for defect in found.defects if defect]
     problems = processes.agree(problems)
     if problems:

@@ -36,8 +36,19 @@ class Split:
     num_classes: int
 
 
+def splits_of(checked: Checked) -> tuple[str, ...]:
+    """Name what a run reads: its splits, and ``unlabelled`` where it has such images."""
+    return ("train", "val") if checked.unlabelled is None else ("train", "val", "unlabelled")
+
+
 def split_of(checked: Checked, name: str) -> Split:
-    """Give a split of a recipe's data."""
+    """Give one of `splits_of`."""
+    unlabelled = checked.loaded.recipe.data.unlabelled
+    if name == "unlabelled" and unlabelled is not None and checked.unlabelled is not None:
+        label = f"unlabelled {unlabelled.split}"  # what is kept of it has masks that are ignored
+        return Split(
+            name=label, dataset=unlabelled.dataset, samples=checked.unlabelled, num_classes=len(checked.classes)
+        )
     samples = checked.train if name == "train" else checked.val
     dataset = checked.loaded.recipe.data.for_split(name)
     return Split(name=name, dataset=dataset, samples=samples, num_classes=len(checked.classes))

@@ -8,7 +8,7 @@ import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -17,7 +17,7 @@ from kdseg.data.store import StoredSamples, stored_bytes, write_store
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
 from kdseg.engine.splits.scans import scan_split
-from kdseg.engine.splits.stamps import digest_of, lie_in_files, split_of, stamp
+from kdseg.engine.splits.stamps import digest_of, lie_in_files, split_of, splits_of, stamp
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def raw_samples(checked: Checked) -> Iterator[Checked]:
             f'data.store = "memory" needs {SHARED_MEMORY}, which is not there; "disk" needs no more than a disk'
         )
     with ExitStack() as stack:
-        found = {}
-        for name in ("train", "val"):
+        found: dict[str, Any] = {}
+        for name in splits_of(checked):
             split = split_of(checked, name)
             if _can_be_kept(split, checked):
                 registry, workers = checked.loaded.plugins.registry, checked.loaded.recipe.train.workers
                 found[name] = stack.enter_context(_stored(split, registry, where, workers))
-        yield evolve(checked, train=found.get("train", checked.train), val=found.get("val", checked.val))
+        yield evolve(checked, **found)
 
 
 def _can_be_kept(split: Split, checked: Checked) -> bool:

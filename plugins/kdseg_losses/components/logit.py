@@ -54,6 +54,7 @@ class BoundaryKL(Softened):
     """Divergence of softened classes, pixels near a boundary of the labels weighing more (1503.02531, 1505.04597)."""
 
     name: ClassVar[str] = "boundary_kl"
+    counts_by_label: ClassVar[bool] = True
     radius: Annotated[float, "what is near, in heights of the training image: 0.01 of 512 rows is 5 pixels"] = field(
         default=0.01, validator=[gt(0), le(1)]
     )

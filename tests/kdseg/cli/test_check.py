@@ -52,7 +52,7 @@ def test_json_tells_the_same_to_programs(kdseg, write):
         "ok": True,
         "steps": 6,
         "steps_per_epoch": 2,
-        "images": {"train": 11, "val": 11, "size": [40, 48]},
+        "images": {"train": 11, "val": 11, "unlabelled": 0, "size": [40, 48]},
         "participants": {name: {"parameters": parameters(path, name), "steps": 3} for name in ("teacher", "student")},
         "terms": {"teacher-labels": {"steps": 3}, "labels": {"steps": 3}, "mimic": {"steps": 1}},
         "warnings": [],

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdseg.data.augment import Augmentation
-from kdseg.data.loader import _BatchMaker, eval_batches, read_in_workers, steps_per_epoch, train_steps
+from kdseg.data.batches import BatchMaker, Feed
+from kdseg.data.loader import eval_batches, read_in_workers, steps_per_epoch, train_steps
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.errors import KdsegError, Problem, ProblemsError
 
@@ -239,8 +240,9 @@ def test_the_global_generators_are_left_alone(scenes):
 
 def test_what_goes_to_a_worker_can_be_pickled(scenes):
     """It must be where Python starts processes afresh."""
-    maker = _BatchMaker([scenes(count=2)[index] for index in range(2)], Augmentation(CHAIN, seed=1))
-    keys = [(0, 0), (3, 1)]
+    samples = [scenes(count=2)[index] for index in range(2)]
+    maker = BatchMaker([Feed(samples=samples, augmentation=Augmentation(CHAIN, seed=1))])
+    keys = [(0, 0, 0), (0, 3, 1)]
     assert content([pickle.loads(pickle.dumps(maker))(keys)]) == content([maker(keys)])
 
 
