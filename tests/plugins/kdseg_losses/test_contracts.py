@@ -18,8 +18,9 @@ STRIDES = {"encoder.1": 2, "bottleneck": 4}
 CHANNELS = {"learner": {"encoder.1": 4, "bottleneck": 6}, "source": {"encoder.1": 8, "bottleneck": 12}}
 
 LOSSES = {
-    *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax", "confidence_penalty"),
-    *("pixel_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
+    *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax"),
+    *("max_entropy", "confidence_penalty"),
+    *("pixel_kl", "curriculum_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
     *("fitnet", "attention_transfer", "cwd", "mgd", "pkd", "ifvd"),
     *("pairwise_similarity", "cirkd", "holistic"),
 }
@@ -51,6 +52,11 @@ VARIANTS = {
         {"direction": "reverse", "temperature": 2.0},
         {"direction": "jensen_shannon", "temperature": 0.5},
         {"direction": "jensen_shannon", "standardise": True},
+    ],
+    "curriculum_kl": [
+        {"temperature": 15.6},
+        {"temperature": 0.8, "lowest": 0.5, "highest": 1.5, "ramp": 1.0},
+        {"standardise": True, "ramp": 0.0},
     ],
     "boundary_kl": [{"radius": 0.1, "temperature": 2.0}, {"radius": 0.07, "weight": 0.5, "standardise": True}],
     "gated_kl": [{"temperature": 4.0, "standardise": True}, {"gate": "sure", "threshold": 0.6}],
