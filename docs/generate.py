@@ -14,6 +14,7 @@ from kdseg.options import component_options
 from kdseg.plugins import load_plugins
 from kdseg.recipe import schema, schema_keys, schema_train
 from kdseg.recipe.curves import Curve, Points
+from kdseg.recipe.load import load_recipe
 from kdseg.recipe.save import dumps
 from kdseg.recipe.single import plain_component
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from kdseg.registry import Entry, Registry
 
 HERE = Path(__file__).parent
-PAGES = ("recipes.md", "components.md", "design.md")
+PAGES = ("recipes.md", "components.md", "design.md", "paradigms.md")
 
 TABLES: Mapping[type, tuple[str, str]] = {
     schema.Recipe: ("The top of the file", "recipe"),
@@ -81,10 +82,48 @@ def filled(text: str) -> str:
     """Give a page with each part between its two markers as the code has it now."""
     return re.sub(
         r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}",
+        lambda found: f"{found[1]}\n{_part(found[2])}\n{found[3]}",
         text,
         flags=re.DOTALL,
     )
+
+
+def _part(marker: str) -> str:
+    """Give what fills the space below a marker: ``terms:NAME`` shows a bundled recipe."""
+    name, _, recipe = marker.partition(":")
+    return recipe_terms(recipe) if name == "terms" else PARTS[name]()
+
+
+def recipe_terms(name: str) -> str:
+    """Show who learns what from whom by a bundled recipe."""
+    recipe = load_recipe(HERE.parent / "recipes" / f"{name}.toml").recipe
+    registry = load_plugins().registry
+    heads = ["term", "learner", "learns from", "loss", "weight"]
+    if recipe.turns is not None and len(recipe.turns.order) > 1:
+        heads.append("turn")
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for label, term in recipe.terms.items():
+        source = ", ".join(f"`{one}`" for one in term.source) or ("labels" if term.loss.role == "supervised" else "")
+        if term.combine is not None:
+            source += f" by `{term.combine.name}`"
+        defaults = {option.name: option.default for option in component_options(type(term.loss))}
+        loss = plain_component(term.loss, registry)
+        options = [
+            f"{key} = {_toml(loss[key])}" for key, default in defaults.items() if getattr(term.loss, key) != default
+        ]
+        cells = [f"`{label}`", f"`{term.learner}`", source, ", ".join([f"`{term.loss.name}`", *options])]
+        cells += [_weight(term.weight), ", ".join(term.turn) or "every"]
+        lines.append("| " + " | ".join(cells[: len(heads)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _weight(weight: float | Curve | Points) -> str:
+    """Say a weight, and how it changes over the run."""
+    if isinstance(weight, Curve):
+        return f"{weight.start:g} to {weight.end:g}, {weight.curve}"
+    if isinstance(weight, Points):
+        return ", ".join(f"{value:g} at {at:g}" for at, value in zip(weight.at, weight.value, strict=True))
+    return f"{weight:g}"
 
 
 def recipe_tables() -> str:

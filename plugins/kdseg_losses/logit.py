@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FLAT = 1e-7**2
 
 
-def soften(logits: Tensor, temperature: float, *, standardise: bool) -> Tensor:
+def soften(logits: Tensor, temperature: float | Tensor, *, standardise: bool) -> Tensor:
     """Divide logits N×C×H×W by the temperature; z-score them over the classes of each pixel before, where asked.
 
     Sun et al. (2403.01427), algorithm 1: (z - mean) / (T standard deviation), the deviation with 1 / C. Their code has

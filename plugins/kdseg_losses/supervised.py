@@ -115,3 +115,19 @@ class OHEMCrossEntropyLoss(WeightedLoss):
         least = (self.keep * valid.sum(1, keepdim=True).double()).ceil().long().clamp_min(1)
         nth = surprise.sort(1, descending=True).values.gather(1, least - 1)
         return valid & ((surprise > -math.log(self.threshold)) | (surprise >= nth))
+
+
+class MaxEntropyLoss(PixelLoss):
+    """Minus the entropy of softmax(learner) where its likeliest class is not the label, and 0 elsewhere.
+
+    sum over c of q_c log q_c at a wrong pixel, from -log C to 0; all valid pixels are counted, so the fewer are wrong,
+    the smaller it is. A pixel whose label is among its likeliest classes is right. Dubey et al. (1809.05934) maximise
+    the entropy of all samples, as Pereyra et al. (1701.06548) do; to take the wrong ones alone is a variant, in neither
+    paper. It leaves the learner sure where it has reason to be.
+    """
+
+    def pixel_map(self, learner: Tensor, source: Tensor | None, target: Tensor, call: LossCall) -> Tensor:  # noqa: ARG002
+        """Give minus the entropy of each wrong pixel."""
+        log_q = F.log_softmax(learner, dim=1)
+        right = learner.gather(1, target.long().unsqueeze(1)).squeeze(1) == learner.amax(1)
+        return (log_q.exp() * log_q).sum(1).masked_fill(right, 0)

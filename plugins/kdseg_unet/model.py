@@ -45,24 +45,27 @@ class UNetModule(nn.Module):
         self.dropout = nn.Dropout2d(options.dropout)
         self.decoder = nn.ModuleDict()
         for i in reversed(range(1, options.downsamplings + 1)):
-            self.decoder[str(i)] = _DecoderStage(options, channels[i], channels[i - 1])
-        self.head = _upsampling(options, options.base, num_classes, options.stem_stride)
-        self.apply(_initialise)
+            self.decoder[str(i)] = DecoderStage(options, channels[i], channels[i - 1])
+        self.head = upsampling(options, options.base, num_classes, options.stem_stride)
+        self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits at the images' size."""
         height, width = images.shape[-2:]
-        x = self.stem(images)
-        skips = []
-        for stage in self.encoder.values():
-            x = stage(x)
-            skips.append(x)
-            x = F.max_pool2d(x, 2, ceil_mode=True)
-        x = self.dropout(self.bottleneck(x))
-        for stage in self.decoder.values():
-            x = stage(x, skips.pop())
+        x, skips = self.encode(images)
+        for level, stage in self.decoder.items():
+            x = stage(x, skips.pop(level))
         logits: Tensor = self.head(x)[..., :height, :width]
         return logits
+
+    def encode(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give the bottleneck's features, after dropout, and those of each stage of the encoder by its number."""
+        x = self.stem(images)
+        skips = {}
+        for level, stage in self.encoder.items():
+            skips[level] = x = stage(x)
+            x = F.max_pool2d(x, 2, ceil_mode=True)
+        return self.dropout(self.bottleneck(x)), skips
 
 
 class _Stem(nn.Module):
@@ -83,15 +86,16 @@ class _Stem(nn.Module):
         return cells
 
 
-class _DecoderStage(nn.Module):
+class DecoderStage(nn.Module):
     """Doubles the deeper map, joins it with the skip of its size, and convolves."""
 
     def __init__(self, options: UNet, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.up = _upsampling(options, in_channels, out_channels, 2)
+        self.up = upsampling(options, in_channels, out_channels, 2)
         self.block = _double_conv(options, options.block, 2 * out_channels, out_channels)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        """Give features of the skip's size."""
         height, width = skip.shape[-2:]
         out: Tensor = self.block(torch.cat([skip, self.up(deep)[..., :height, :width]], dim=1))
         return out
@@ -125,7 +129,7 @@ def _conv(
     ]
 
 
-def _upsampling(options: UNet, in_channels: int, out_channels: int, factor: int) -> nn.Module:
+def upsampling(options: UNet, in_channels: int, out_channels: int, factor: int) -> nn.Module:
     """Give what multiplies height and width by `factor` and changes the channels."""
     if factor == 1:
         return nn.Conv2d(in_channels, out_channels, 1)
@@ -137,7 +141,7 @@ def _upsampling(options: UNet, in_channels: int, out_channels: int, factor: int)
     )
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Draw weights that keep the variance: He et al. 2015, arXiv:1502.01852, with gain 1 where no ReLU follows."""
     if isinstance(module, nn.ConvTranspose2d):
         # Its kernel is its stride, so each output sees every input channel once; torch's fan would count the kernel.

@@ -124,3 +124,66 @@ class UNet1MFast(_Family):
     def build(self, ctx: BackboneContext) -> nn.Module:
         """Make the network, its first weights drawn from torch's global generator."""
         return UNet(base=self.base, stem_stride=2, dropout=self.dropout).build(ctx)
+
+
+@frozen(kw_only=True)
+class UNetBranches(UNet):
+    """A UNet with several last stages on one trunk, which teach each other (ONE, 1806.04606).
+
+    Heads: ``branch2`` … ``branchN``, and ``ensemble``, their sum with the first branch by a gate's shares. The first
+    branch is what the network gives by itself; the further ones still run once it is trained.
+    """
+
+    name: ClassVar[str] = "unet_branches"
+
+    branches: Annotated[int, "how many there are, the first included, 2 to 16"] = field(
+        default=3, validator=and_(ge(2), le(16))
+    )
+    own_stages: Annotated[int, "how many of the last decoder stages each branch has for itself"] = field(
+        default=1, validator=ge(1)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse more stages than the decoder has."""
+        if self.own_stages > self.downsamplings:
+            raise ValueError(f"own_stages must be <= downsamplings, {self.downsamplings}: {self.own_stages}")
+
+    def build(self, ctx: BackboneContext) -> nn.Module:
+        """Make the network, its first weights drawn from torch's global generator."""
+        from kdseg_unet.branches import BranchesModule
+
+        return BranchesModule(self, in_channels=ctx.in_channels, num_classes=ctx.num_classes)
+
+
+@frozen(kw_only=True)
+class UNetStudentFriendly(UNet):
+    """A UNet for teachers that learn beside student-shaped branches on their features (SFTN, 2102.07650).
+
+    Heads: ``studentK`` for each K of `students`, the student's decoder from stage K on. The other options hold for the
+    branches too, but for their channels. Base and down-samplings are those of ``unet70m``.
+    """
+
+    name: ClassVar[str] = "unet_student_friendly"
+
+    base: Annotated[int, "channels of the first stage"] = field(default=48, validator=_CHANNELS)
+    downsamplings: Annotated[int, "how often the encoder halves height and width, 1 to 8"] = field(
+        default=5, validator=and_(ge(1), le(8))
+    )
+    student_base: Annotated[int, "channels of the student's first stage"] = field(default=12, validator=_CHANNELS)
+    students: Annotated[tuple[int, ...], "the branches: from which stage of the student's decoder on each begins"] = (
+        field(default=(2, 4))
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse branches that begin nowhere, or twice at one stage."""
+        stages = f"1 to {self.downsamplings}, the stages of the decoder"
+        if not self.students or not all(1 <= stage <= self.downsamplings for stage in self.students):
+            raise ValueError(f"students must be among {stages}: {list(self.students)}")
+        if len(set(self.students)) < len(self.students):
+            raise ValueError(f"students must differ: {list(self.students)}")
+
+    def build(self, ctx: BackboneContext) -> nn.Module:
+        """Make the network, its first weights drawn from torch's global generator."""
+        from kdseg_unet.branches import StudentFriendlyModule
+
+        return StudentFriendlyModule(self, in_channels=ctx.in_channels, num_classes=ctx.num_classes)

@@ -33,7 +33,7 @@ def test_every_name_exists_in_the_file_that_it_links_to(page, root):
             assert getattr(owner, "__module__", module.__name__) == module.__name__, f"{names[1]} is but used in {path}"
 
 
-@pytest.mark.parametrize("name", ["recipes.md", "components.md", "design.md"])
+@pytest.mark.parametrize("name", ["recipes.md", "components.md", "design.md", "paradigms.md"])
 def test_generated_parts_are_as_the_code_has_them(name, generate, root):
     text = (root / "docs" / name).read_text(encoding="utf-8")
     assert name in generate["PAGES"]

@@ -53,12 +53,15 @@ MEANT_OPTIONS = {
     "kdseg/unet1m.dropout": [0],
     "kdseg/unet1m_fast.dropout": [0],
     "kdseg/unet70m.dropout": [0],
+    "kdseg/unet_branches.dropout": [0],
+    "kdseg/unet_student_friendly.dropout": [0],
     "kdseg/synthroad.seed": [0, HUGE],
     "kdseg/synthroad.label_flips": [0],
     "kdseg/synthroad.label_jitter": [0],
     "kdseg/focal.gamma": [0],  # cross-entropy
     "kdseg/ohem_cross_entropy.keep": [0],  # the threshold alone
     "kdseg/cross_entropy.label_smoothing": [0],
+    "kdseg/curriculum_kl.ramp": [0],  # it learns from the first step on
     "kdseg/boundary_kl.weight": [0],  # nothing but what is inside
     **{f"kdseg/cirkd.{part}": [0] for part in ("batch", "pixel_queue", "region_queue")},  # without that part
     **{f"kdseg/dist.{part}": [0] for part in ("beta", "gamma")},

@@ -41,6 +41,11 @@ VARIANTS = {
         {"direction": "jensen_shannon", "temperature": 0.5},
         {"direction": "jensen_shannon", "standardise": True},
     ],
+    "curriculum_kl": [
+        {"temperature": 15.6},
+        {"temperature": 0.8, "lowest": 0.5, "highest": 1.5, "ramp": 1.0},
+        {"standardise": True, "ramp": 0.0},
+    ],
     "boundary_kl": [{"radius": 0.1, "temperature": 2.0}, {"radius": 0.07, "weight": 0.5, "standardise": True}],
     "gated_kl": [{"temperature": 4.0, "standardise": True}, {"gate": "sure", "threshold": 0.6}],
     "dkd": [{"alpha": 0.0, "temperature": 1.0}, {"beta": 0.0}, {"standardise": True, "temperature": 0.5}],

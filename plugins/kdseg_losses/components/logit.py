@@ -50,6 +50,33 @@ class PixelKL(Softened):
 
 
 @frozen(kw_only=True)
+class CurriculumKL(Softened):
+    """Divergence of softened classes at a temperature that learns to make it larger: CTKD (2211.16231)."""
+
+    name: ClassVar[str] = "curriculum_kl"
+    temperature: Annotated[float, "where it starts, between `lowest` and `highest`"] = 4.0
+    lowest: Annotated[float, "it stays above, 0.01..100"] = field(default=1.0, validator=[ge(0.01), le(100)])
+    highest: Annotated[float, "it stays below, 0.01..100"] = field(default=21.0, validator=[ge(0.01), le(100)])
+    ramp: Annotated[float, "the share of the run, 0..1, over which it begins to learn"] = field(
+        default=0.04, validator=[ge(0), le(1)]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a start that no theta gives."""
+        if not self.lowest < self.temperature < self.highest:
+            raise ValueError(
+                f"temperature must lie between lowest, {self.lowest:g}, and highest, {self.highest:g}; "
+                f"found {self.temperature:g}"
+            )
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.curriculum import CurriculumKLLoss
+
+        return CurriculumKLLoss(self.temperature, self.lowest, self.highest, self.ramp, standardise=self.standardise)
+
+
+@frozen(kw_only=True)
 class BoundaryKL(Softened):
     """Divergence of softened classes, pixels near a boundary of the labels weighing more (1503.02531, 1505.04597)."""
 
@@ -228,4 +255,4 @@ def _refuse_nothing(**weights: float) -> None:
         raise ValueError(f"{' and '.join(weights)} are both 0: nothing would be learned")
 
 
-LOSSES = (PixelKL, BoundaryKL, GatedKL, DKD, DIST, WeightedSoftLabels, OptimalTransport)
+LOSSES = (PixelKL, CurriculumKL, BoundaryKL, GatedKL, DKD, DIST, WeightedSoftLabels, OptimalTransport)

@@ -152,4 +152,18 @@ class LovaszSoftmax(Loss):
         return LovaszSoftmaxLoss()
 
 
-LOSSES = (CrossEntropy, Focal, OHEMCrossEntropy, Dice, Jaccard, LovaszSoftmax)
+@frozen(kw_only=True)
+class MaxEntropy(Loss):
+    """Minus the entropy of the learner's classes where they miss the label: be in doubt, if wrong (1809.05934)."""
+
+    name: ClassVar[str] = "max_entropy"
+    role: ClassVar[Literal["supervised"]] = "supervised"
+
+    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
+        """Make it."""
+        from kdseg_losses.supervised import MaxEntropyLoss
+
+        return MaxEntropyLoss()
+
+
+LOSSES = (CrossEntropy, Focal, OHEMCrossEntropy, Dice, Jaccard, LovaszSoftmax, MaxEntropy)

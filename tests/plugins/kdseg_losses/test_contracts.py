@@ -14,8 +14,9 @@ from kdseg.losses import valid_cells
 from kdseg_losses.supervised import CrossEntropyLoss
 
 LOSSES = {
-    *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax", "confidence_penalty"),
-    *("pixel_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
+    *("cross_entropy", "focal", "ohem_cross_entropy", "dice", "jaccard", "lovasz_softmax"),
+    *("max_entropy", "confidence_penalty"),
+    *("pixel_kl", "curriculum_kl", "boundary_kl", "gated_kl", "dkd", "dist", "wsl", "optimal_transport"),
     *("fitnet", "attention_transfer", "cwd", "mgd", "pkd", "ifvd"),
     *("pairwise_similarity", "cirkd", "holistic"),
 }

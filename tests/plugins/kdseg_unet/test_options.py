@@ -10,7 +10,7 @@ from attrs import asdict, fields
 
 import kdseg_unet
 from kdseg import hookspecs
-from kdseg_unet import UNet, UNet1M, UNet1MFast, UNet70M
+from kdseg_unet import UNet, UNet1M, UNet1MFast, UNet70M, UNetBranches, UNetStudentFriendly
 
 
 def test_import_loads_no_heavy_library() -> None:
@@ -28,7 +28,14 @@ def test_the_hook_hands_over_the_family() -> None:
     manager.register(kdseg_unet)
     manager.check_pending()
     (classes,) = manager.hook.kdseg_backbones()
-    assert [cls.name for cls in classes] == ["unet", "unet70m", "unet1m", "unet1m_fast"]
+    assert [cls.name for cls in classes] == [
+        "unet",
+        "unet70m",
+        "unet1m",
+        "unet1m_fast",
+        "unet_branches",
+        "unet_student_friendly",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,3 +76,20 @@ def test_the_named_sizes_describe_shared_options_in_the_same_words() -> None:
     for cls in (UNet70M, UNet1M, UNet1MFast):
         assert asdict(cls()).keys() == {"base", "dropout"}
         assert all(field.type == shared[field.name] for field in fields(cls))
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "says"),
+    [
+        (UNetBranches, {"branches": 1}, "branches.*>= 2"),
+        (UNetBranches, {"own_stages": 0}, "own_stages.*>= 1"),
+        (UNetBranches, {"own_stages": 4, "downsamplings": 3}, "own_stages must be <= downsamplings, 3: 4"),
+        (UNetStudentFriendly, {"students": ()}, r"students must be among 1 to 5.*: \[\]"),
+        (UNetStudentFriendly, {"students": (1, 6)}, r"students must be among 1 to 5.*: \[1, 6\]"),
+        (UNetStudentFriendly, {"students": (2, 2)}, r"students must differ: \[2, 2\]"),
+        (UNetStudentFriendly, {"student_base": 0}, "student_base.*>= 1"),
+    ],
+)
+def test_branches_that_cannot_be_are_refused(cls: type, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        cls(**options)
