@@ -265,7 +265,7 @@ seed=True
 --set: seed: expected an integer, found the string 'True'
 
 models.student.zzz=3
---set: models.student.zzz: unknown key; known here: backbone, optimizer, schedule, clip, weights, source_mode
+--set: models.student.zzz: unknown key; known here: backbone, optimizer, schedule, clip, weights, source_mode, view
 
 models.student.backbone=unet2
 --set: models.student.backbone: unknown backbone 'unet2'; did you mean 'unet1m'?

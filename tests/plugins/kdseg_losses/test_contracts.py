@@ -201,6 +201,16 @@ def test_the_count_is_a_scalar_of_the_target_alone(case, scene):
         assert module.count(target.to(dtype)) == count
 
 
+@over(chosen=lambda cls: sums(cls) and cls.role != "supervised" and not cls.counts_by_label)
+@over_scenes
+@few
+def test_the_count_follows_from_which_pixels_are_labelled(case, scene):
+    """So that it is known for pixels whose class a source has yet to say; others declare `counts_by_label`."""
+    module, target = case.of(scene).module(), scene.labels()
+    others = torch.where(target == IGNORE_INDEX, target, (target + 1) % scene.classes)
+    assert module.count(others) == module.count(target)
+
+
 @over("finite differences")
 @over_scenes
 @few

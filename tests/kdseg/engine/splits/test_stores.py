@@ -75,6 +75,19 @@ def test_a_run_from_raw_arrays_is_the_run_from_the_files(folder, train, contents
     assert where == "disk" or not any((folder / "shm").iterdir())
 
 
+def test_images_without_labels_are_kept_too(folder, train, contents):
+    """And an image that is damaged is told of before anything is trained."""
+    shutil.copytree(folder / "roads", folder / "frames")
+    dataset = '{ use = "camvid", root = "frames" }'
+    recipe = RECIPE.replace("augment", f"unlabelled = {{ dataset = {dataset}, share = 0.5 }}\naugment")
+    plain = contents(train(recipe).folder)
+    assert contents(train(recipe, "data.store=disk", name="stored").folder) == plain
+    assert kept(folder) == [".raw"] * 3
+    (folder / "frames/train/5.png").write_bytes(b"nothing")
+    with pytest.raises(KdsegError, match=r"data\.unlabelled\.dataset: .*frames/train/5\.png: is no image"):
+        train(recipe)
+
+
 def test_it_is_read_and_the_files_are_not(folder, train, monkeypatch):
     train(RECIPE, "data.store=disk", name="first")
     read = []
