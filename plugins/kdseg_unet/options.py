@@ -130,7 +130,7 @@ class UNet1MFast(_Family):
 class UNetBranches(UNet):
     """A UNet with several last stages on one trunk, which teach each other (ONE, 1806.04606).
 
-    Heads: ``branch2`` … ``branchN``, and ``ensemble``, their sum with the first branch by a gate's shares. The first
+    Heads: `branch2` … `branchN`, and `ensemble`, their sum with the first branch by a gate's shares. The first
     branch is what the network gives by itself; the further ones still run once it is trained.
     """
 
@@ -159,8 +159,8 @@ class UNetBranches(UNet):
 class UNetStudentFriendly(UNet):
     """A UNet for teachers that learn beside student-shaped branches on their features (SFTN, 2102.07650).
 
-    Heads: ``studentK`` for each K of `students`, the student's decoder from stage K on. The other options hold for the
-    branches too, but for their channels. Base and down-samplings are those of ``unet70m``.
+    Heads: `studentK` for each K of `students`, the student's decoder from stage K on. The other options hold for the
+    branches too, but for their channels. Base and down-samplings are those of `unet70m`.
     """
 
     name: ClassVar[str] = "unet_student_friendly"

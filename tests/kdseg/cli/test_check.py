@@ -50,6 +50,7 @@ def test_json_tells_the_same_to_programs(kdseg, write):
     assert plan.pop("memory_bytes") > 4 * weights  # weights, gradients, two moments; and what backward keeps
     assert plan == {
         "ok": True,
+        "gate": None,
         "steps": 6,
         "steps_per_epoch": 2,
         "images": {"train": 11, "val": 11, "unlabelled": 0, "size": [40, 48]},
