@@ -54,7 +54,10 @@ def kdseg_losses():
 '''
 
 
-HOOKS = "kdseg_backbones, kdseg_datasets, kdseg_losses, kdseg_metrics, kdseg_diagnostics, kdseg_callbacks"
+HOOKS = (
+    "kdseg_backbones, kdseg_datasets, kdseg_losses, kdseg_ensembles, kdseg_gates, kdseg_metrics, kdseg_diagnostics, "
+    "kdseg_callbacks"
+)
 
 
 class Fault(NamedTuple):
