@@ -122,7 +122,7 @@ def diagnose(
     processes = Processes.start(recipe.train)
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     networks = _Networks(
-        [trial.load().to(processes.device) for trial in trials.each],
+        [trial.network().to(processes.device) for trial in trials.each],
         WholeImage.of(recipe.evaluate, at_once),
         processes,
     )

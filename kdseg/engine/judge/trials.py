@@ -38,7 +38,7 @@ class Trial:
         """What its card says."""
         return tuple(read_card(self.folder)["classes"])
 
-    def load(self) -> SegmentationModel:
+    def network(self) -> SegmentationModel:
         """Load it."""
         return load(self.folder, which=self.which, trust_code=self.trusted)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SETTLED = 1 / 5
 """The share of its steps after which a learner must have found something."""
+LEAST_STEPS = 100
+"""Those that it has for that at least: a short trial of a recipe is no wasted run."""
 NEARLY_ALL = 0.99
 """Of the pixels."""
 IN_A_ROW = 2
@@ -27,13 +29,13 @@ def refuse_collapse(run: Run, judgements: Mapping[str, Judgement]) -> None:
     """Look at the evaluation just made.
 
     Raises:
-        KdsegError: a learner, a fifth of its steps behind it, names one class nearly everywhere for the second time in
-            a row though the labels do not, or its score is under half of its best.
+        KdsegError: a learner with enough steps behind it names one class nearly everywhere for the second time in a row
+            though the labels do not, or its score is under half of its best.
     """
     if not run.recipe.evaluate.stop_on_collapse:
         return
     for name, learner in run.stepper.learners.items():
-        if learner.steps < SETTLED * run.plan.learner_steps[name]:
+        if learner.steps < max(LEAST_STEPS, SETTLED * run.plan.learner_steps[name]):
             continue
         label, share = _one_class(judgements[name].matrix)
         run.one_class[name] = run.one_class.get(name, 0) + 1 if share > NEARLY_ALL else 0

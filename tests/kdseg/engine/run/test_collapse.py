@@ -20,31 +20,31 @@ optimizer = { use = "AdamW", lr = 0.1 }
 learner = "student"
 loss = { use = "cross_entropy", weights = [1.0, 1e-6, 1e-6] }
 [evaluate]
-every = 10
+every = 50
 unit = "step"
 [checkpoint]
-every = 10
+every = 50
 unit = "step"
 """
 
 
 def test_one_class_everywhere_ends_the_run_with_the_checkpoint_before(load, folder, lines):
     with pytest.raises(
-        KdsegError, match=r"step 30: student names 100.0 % of the pixels 'red', for the second time"
+        KdsegError, match=r"step 150: student names 100.0 % of the pixels 'red', for the second time"
     ) as e:
-        run_recipe(load(RECIPE, "train.steps=100"))
+        run_recipe(load(RECIPE, "train.steps=300"))
     run = (folder / "runs" / "recipe" / "latest").resolve()
-    assert "Its last checkpoint (step-00000020)" in str(e.value)
-    assert sorted(path.name for path in (run / "checkpoints").glob("step-*")) == ["step-00000010", "step-00000020"]
-    assert [line["step"] for line in lines(run, "evaluation")] == [10, 20, 30]
+    assert "Its last checkpoint (step-00000100)" in str(e.value)
+    assert sorted(path.name for path in (run / "checkpoints").glob("step-*")) == ["step-00000050", "step-00000100"]
+    assert [line["step"] for line in lines(run, "evaluation")] == [50, 100, 150]
     assert not (run / "summary.json").exists()
 
 
 def test_it_goes_on_where_it_is_told_to(train):
-    assert train(RECIPE, "train.steps=40", "evaluate.stop_on_collapse=false").summary["steps"] == 40
+    assert train(RECIPE, "train.steps=200", "evaluate.stop_on_collapse=false").summary["steps"] == 200
 
 
-def made(predicted, *, steps=50, planned=100, value=0.5, best=0.5, before=0):
+def made(predicted, *, steps=500, planned=1000, value=0.5, best=0.5, before=0):
     """A run that just evaluated: `predicted` pixels of each class, of 1000 labelled evenly."""
     matrix = torch.tensor([predicted, predicted], dtype=torch.int64) // 2
     run = SimpleNamespace(
@@ -66,9 +66,9 @@ def made(predicted, *, steps=50, planned=100, value=0.5, best=0.5, before=0):
     [
         ({"predicted": [1000, 0]}, 1),
         ({"predicted": [990, 10], "before": 1}, 0),
-        ({"predicted": [1000, 0], "steps": 19, "before": 0}, 0),
+        ({"predicted": [1000, 0], "steps": 199, "before": 0}, 0),
         ({"predicted": [500, 500], "value": 0.26, "best": 0.5}, 0),
-        ({"predicted": [500, 500], "value": 0.1, "steps": 19}, 0),
+        ({"predicted": [500, 500], "value": 0.1, "steps": 99, "planned": 100}, 0),
     ],
 )
 def test_what_may_mend_itself_does_not_end_it(facts, then):
@@ -80,7 +80,7 @@ def test_what_may_mend_itself_does_not_end_it(facts, then):
 def test_half_of_the_best_score_is_too_little(tmp_path):
     run, judgements = made([500, 500], value=0.24, best=0.5)
     run.folder = tmp_path
-    with pytest.raises(KdsegError, match=r"step 50: miou of student fell to 0.2400, under half of 0.5000 at step 7"):
+    with pytest.raises(KdsegError, match=r"step 500: miou of student fell to 0.2400, under half of 0.5000 at step 7"):
         refuse_collapse(run, judgements)
 
 
