@@ -88,7 +88,9 @@ class Frozen:
     frozen: Annotated[Literal[True], "says that it learns nothing"] = True
     backbone: Annotated[Backbone, "the network"]
     weights: Annotated[Weights, "what it is"]
-    floor: Annotated[float | None, "the run ends before its first step where the score is below this on `val`"] = None
+    floor: Annotated[
+        float | None, "the run ends before its first step where the score is below this on `val`, 0..1"
+    ] = field(default=None, validator=optional([ge(0.0), le(1.0)]))
     view: Annotated[View | None, _VIEW] = None
 
 

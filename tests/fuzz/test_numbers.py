@@ -30,6 +30,8 @@ MEANT = {
     "data.mean.1": [0],
     "data.mean.2": [0],
     "models.teacher.clip": [HUGE, 1e30],  # no clipping
+    "models.elder.floor": [0],  # any score will do
+    "data.unlabelled.dataset.seed": [0, HUGE],
     "terms.student-labels.weight": [0],  # `check` tells where a term never counts
     "terms.mimic.weight.from": [0],
     "terms.mimic.weight.to": [0],
@@ -68,6 +70,8 @@ MEANT_OPTIONS = {
     **{f"kdseg/dkd.{part}": [0] for part in ("alpha", "beta")},
     "kdseg/holistic.penalty": [0],
     "kdseg/mgd.mask_ratio": [0],  # all cells are seen
+    "kdseg/teachability.pixels": [HUGE],  # all
+    "kdseg/teachability.radius": [0],  # nothing is of a boundary
     "kdseg/early_stopping.min_rise": [0],
     "kdseg/early_stopping.patience": [HUGE],  # it never stops
     "kdseg/checkpoint.keep": [HUGE],
