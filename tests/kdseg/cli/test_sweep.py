@@ -64,6 +64,7 @@ def finished(folder):
     return [path.parent for path in sorted(folder.glob("runs/sweeps/study/runs/*/[0-9]*/summary.json"))]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # seven processes, each of which imports everything
 def test_a_sweep_that_is_killed_goes_on_and_makes_nothing_twice(kdseg, study):
     with (study / "out.txt").open("wb") as out:

@@ -227,6 +227,7 @@ def test_without_triton_or_a_compiler_the_plain_losses_do(missing, asked_anew, m
     assert ("triton" if missing else "RuntimeError: Failed to find C compiler.") in line
 
 
+@pytest.mark.slow
 def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
     """The interpreter takes more than the compiler does; Triton's wheel brings all that it takes to compile."""
     script = tmp_path / "script.py"
