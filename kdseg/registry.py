@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from importlib import metadata
@@ -182,15 +183,25 @@ def breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
 
 def _choice_breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
     """Check the class variables for which the kind's base lists the values (a loss's role, say)."""
+    for name, choices in _choices(kind).items():
+        if getattr(cls, name, None) not in choices:
+            found = repr(getattr(cls, name)) if hasattr(cls, name) else "not given"
+            yield f"its {name} is {found}; write `{name} = ...` with one of {', '.join(map(repr, choices))}"
+
+
+@functools.cache
+def _choices(kind: Kind) -> dict[str, tuple[object, ...]]:
+    """Give the values that a kind's base lists for class variables, by name: once a kind, for it takes time."""
+    listed = {}
     for name in inspect.get_annotations(kind.base):
         try:
             hint = resolved_hint(kind.base, name)
         except NameError:  # a type that exists for type checkers only is no Literal
             continue
         inner = get_args(hint)[0] if get_origin(hint) is ClassVar else None
-        if get_origin(inner) is Literal and getattr(cls, name, None) not in get_args(inner):
-            found = repr(getattr(cls, name)) if hasattr(cls, name) else "not given"
-            yield f"its {name} is {found}; write `{name} = ...` with one of {', '.join(map(repr, get_args(inner)))}"
+        if get_origin(inner) is Literal:
+            listed[name] = get_args(inner)
+    return listed
 
 
 def _hiding_breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
