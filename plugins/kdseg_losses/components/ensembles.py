@@ -13,69 +13,58 @@ if TYPE_CHECKING:
     from kdseg.ensembles import Combination
 
 
+class _AtEachPixel(Ensemble):
+    """What all of them share: each is a function that needs no options."""
+
+    combination: ClassVar[str]
+    """Its name in `kdseg_losses.ensembles`."""
+
+    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
+        """Give it."""
+        from kdseg_losses import ensembles
+
+        combination: Combination = getattr(ensembles, self.combination)
+        return combination
+
+
 @frozen(kw_only=True)
-class Probabilities(Ensemble):
+class Probabilities(_AtEachPixel):
     """The mean of the sources' probabilities at each pixel, their arithmetic mean."""
 
     name: ClassVar[str] = "probabilities"
-
-    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.ensembles import mean_probabilities
-
-        return mean_probabilities
+    combination: ClassVar[str] = "mean_probabilities"
 
 
 @frozen(kw_only=True)
-class Logits(Ensemble):
+class Logits(_AtEachPixel):
     """The mean of the sources' logits at each pixel: the geometric mean of their probabilities."""
 
     name: ClassVar[str] = "logits"
-
-    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.ensembles import mean_logits
-
-        return mean_logits
+    combination: ClassVar[str] = "mean_logits"
 
 
 @frozen(kw_only=True)
-class LeastLoss(Ensemble):
+class LeastLoss(_AtEachPixel):
     """At each pixel the source whose cross-entropy with the label is least: KDCL-Naive (Guo et al., CVPR 2020)."""
 
     name: ClassVar[str] = "least_loss"
-
-    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.ensembles import least_loss
-
-        return least_loss
+    combination: ClassVar[str] = "least_loss"
 
 
 @frozen(kw_only=True)
-class MinLogit(Ensemble):
+class MinLogit(_AtEachPixel):
     """The least of the sources' logits, each less that of the label: KDCL-MinLogit (Guo et al., CVPR 2020)."""
 
     name: ClassVar[str] = "min_logit"
-
-    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.ensembles import min_logit
-
-        return min_logit
+    combination: ClassVar[str] = "min_logit"
 
 
 @frozen(kw_only=True)
-class Certainty(Ensemble):
+class Certainty(_AtEachPixel):
     """The sources' probabilities, at each pixel weighted by exp(-entropy): who is in doubt there says less."""
 
     name: ClassVar[str] = "certainty"
-
-    def build(self, ctx: EnsembleContext) -> Combination:  # noqa: ARG002 (it needs no context)
-        """Make it."""
-        from kdseg_losses.ensembles import by_certainty
-
-        return by_certainty
+    combination: ClassVar[str] = "by_certainty"
 
 
 ENSEMBLES = (Probabilities, Logits, LeastLoss, MinLogit, Certainty)
