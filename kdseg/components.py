@@ -78,6 +78,8 @@ class Dataset(Component):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    draws: ClassVar[bool] = False
+    """Whether its samples are drawn from `DatasetContext.seed`: other seeds give other images of the same kind."""
     submission: ClassVar[Submission | None] = None
     """How its benchmark takes predictions: what ``kdseg predict --format NAME`` writes, NAME being the dataset's."""
 
@@ -187,13 +189,53 @@ class Gate(Component):
         raise NotImplementedError
 
 
+Resampling = Literal["disjoint", "bootstrap", "blocks", "fresh", "seed"]
+"""What the trainings of one recipe differ in: parts of the training images that share none; draws of them, one by one
+or in blocks of neighbours, with replacement; images drawn anew, by a dataset that draws them; or the seed alone."""
+
+
+@frozen(kw_only=True)
+class Trainings:
+    """Which trainings of a recipe a diagnostic wants to see."""
+
+    samples: int
+    """Training sets."""
+    seeds: int = 1
+    """Trainings on each of them, which differ in their seed alone."""
+    resampling: Resampling | None = None
+    """None: `fresh` of a dataset that draws its images, `disjoint` of others."""
+    block: int = 1
+    """Neighbouring training images that stay together, where `resampling` is `disjoint` or `blocks`."""
+    teacher: Literal["per-trial", "shared"] = "per-trial"
+    """Whether a teacher that is trained before is trained by each trial's sample and seed, or once, as its recipe says.
+    """
+
+
+@frozen(kw_only=True)
+class Arm:
+    """Trials that are alike but for their training sets and seeds."""
+
+    name: str
+    samples: tuple[int, ...]
+    """Of each trial, the number of its training set, 0 and up, in groups. Trials of two arms that have the same number
+    learned from the same images."""
+    description: str
+    """For people: what the trials are, and what their teachers learned from."""
+
+
 @frozen(kw_only=True)
 class DiagnosticContext:
     """What a diagnostic is built for."""
 
     classes: ClassTable
     trials: int
-    """How many predictions of the same image it is given."""
+    """How many predictions of the same image it is given: the reference's, if there is one, then those of each arm."""
+    arms: tuple[Arm, ...] = ()
+    """One; two, of as many trials each, where trials are held against others."""
+    reference: str | None = None
+    """What a person calls the network whose probabilities are a target beside the labels; None without one."""
+    images: int = 0
+    """How many images there are, over all processes."""
     examples: Callable[[], Iterable[Example]] = tuple
     """Shows a few of the images once more, one after another, for pictures: to be called in `Accumulator.compute`. Of
     several processes, those that write nothing are shown none."""
@@ -201,6 +243,15 @@ class DiagnosticContext:
 
 class Diagnostic(Component):
     """A measure of one or more trials' predictions on the same images."""
+
+    compares: ClassVar[bool] = False
+    """Whether it can hold the trials of one arm against those of another."""
+    refers: ClassVar[bool] = False
+    """Whether it can take the probabilities of a further network as a target."""
+
+    def trainings(self) -> Trainings | None:
+        """Say which trainings it wants to see where it is given a recipe; None: it looks at finished runs alone."""
+        return None
 
     def build(self, ctx: DiagnosticContext) -> Accumulator:
         """Make an accumulator whose memory grows with neither images nor trials."""

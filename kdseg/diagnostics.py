@@ -28,7 +28,7 @@ class Example:
     id: str
     """Of the sample."""
     trials: Iterable[Tensor]
-    """Logits 1×C×H×W of each trial, computed when they are asked for; to be read once."""
+    """Logits 1×C×H×W of each trial, computed when they are asked for; each reading computes them anew."""
 
 
 @frozen(kw_only=True)
@@ -41,23 +41,26 @@ class Findings:
     """Tables by name, each row -> column -> value."""
     pictures: Mapping[str, Image] = field(factory=dict)
     """RGB pictures H×W×3 by name; the name, of letters, digits, ``-`` and ``_``, becomes the file's."""
+    notes: Sequence[str] = ()
+    """What the numbers say, in sentences."""
 
 
 class Accumulator(Protocol):
     """A diagnostic at work: it adds up what each batch shows.
 
-    All that it keeps is sums, so that processes that saw different images can add theirs up, and its memory grows with
-    neither images nor trials.
+    All that it keeps is sums, so that processes that saw different images can add theirs up. What it keeps of a pixel
+    grows with neither images nor trials; numbers of each image and trial it may keep.
     """
 
-    def update(self, trials: Iterable[Tensor], target: Tensor) -> None:
+    def update(self, trials: Iterable[Tensor], target: Tensor, indices: Sequence[int]) -> None:
         """Add a batch of images.
 
         Args:
-            trials: logits N×C×H×W of each trial on the same images. Taken one at a time and read once, so the caller
-                may compute each only when it is asked for.
+            trials: logits N×C×H×W of each trial on the same images. Taken one at a time, so the caller may compute each
+                only when it is asked for; each reading computes them anew.
             target: N×H×W class indices, `kdseg.IGNORE_INDEX` where ignored, on the logits' device. Logits at ignored
                 pixels change nothing.
+            indices: which of the images they are, 0 to `DiagnosticContext.images` - 1; each comes once.
         """
         ...
 

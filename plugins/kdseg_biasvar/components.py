@@ -21,7 +21,7 @@ class BiasVariance(Diagnostic):
     Variance is what differs from trial to trial; bias is what all trials share, the noise of the labels with it.
     """
 
-    name: ClassVar[str] = "bias_variance"
+    name: ClassVar[str] = "biasvar"
 
     def build(self, ctx: DiagnosticContext) -> Accumulator:
         """Make the accumulator.

@@ -38,12 +38,13 @@ class Decomposition(Accumulator):
         self._sums = torch.zeros(len(classes), 4, dtype=torch.float64)  # nll and its variance, brier and its variance
 
     @torch.no_grad()
-    def update(self, trials: Iterable[Tensor], target: Tensor) -> None:
+    def update(self, trials: Iterable[Tensor], target: Tensor, indices: Sequence[int]) -> None:  # noqa: ARG002
         """Add a batch of images.
 
         Args:
             trials: logits N×C×H×W of each trial, read one at a time.
             target: N×H×W class indices, 255 where ignored.
+            indices: of the images.
 
         Raises:
             KdsegError: a trial knows another number of classes, or the target holds a label that is none.

@@ -37,12 +37,13 @@ class Teaching(Accumulator):
         self._sums = Sums.zeros(len(ctx.classes), len(temperatures))
 
     @torch.no_grad()
-    def update(self, trials: Iterable[Tensor], target: Tensor) -> None:
+    def update(self, trials: Iterable[Tensor], target: Tensor, indices: Sequence[int]) -> None:  # noqa: ARG002 (all images count alike)
         """Add a batch of images.
 
         Args:
             trials: logits N×C×H×W of each trial, the teacher's first, read one at a time.
             target: N×H×W class indices, 255 where ignored.
+            indices: of the images.
 
         Raises:
             KdsegError: a trial knows another number of classes, or the target holds a label that is none.

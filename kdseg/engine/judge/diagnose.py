@@ -52,6 +52,19 @@ class Chosen:
 
 
 @frozen
+class _Shown:
+    """The logits of each trial for some images; one trial's are in memory at a time, computed at each reading."""
+
+    networks: _Networks
+    images: Tensor
+    """uint8, N×H×W×3."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Compute them, one after the other."""
+        return self.networks.logits(self.images)
+
+
+@frozen
 class _Networks:
     """The trials at work."""
 
@@ -61,7 +74,7 @@ class _Networks:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Iterator[Tensor]:
-        """Give the logits of each trial for uint8 images N×H×W×3; one trial's are in memory at a time."""
+        """Give the logits of each trial for uint8 images N×H×W×3."""
         seen = unit_images(images)
         for model in self.models:
             yield self._of(model, seen)  # held by no name here: the next trial's would lie beside them
@@ -76,7 +89,7 @@ class _Networks:
         for sample in (labelled(chosen[index]) for index in range(len(chosen))):
             assert sample.mask is not None  # labelled
             images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
-            yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=self.logits(images))
+            yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=_Shown(self, images))
 
 
 def diagnose(
@@ -145,10 +158,12 @@ def diagnose(
     )
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("diagnosing", total=-(-len(samples) // processes.world))
+        mine = range(processes.rank, len(samples), processes.world)
         for batch in loader:
-            brought = processes.bring(batch)
-            accumulator.update(networks.logits(brought.images), brought.masks)
-            bar.advance(task, len(batch.ids))
+            brought, count = processes.bring(batch), len(batch.ids)
+            accumulator.update(_Shown(networks, brought.images), brought.masks, mine[:count])
+            mine = mine[count:]
+            bar.advance(task, count)
     processes.sum_(accumulator.tensors())
     return accumulator.compute()
 

@@ -109,7 +109,7 @@ class CountHits:
         self.seen = torch.zeros(2)  # images and pixels
         self.hits = torch.zeros(ctx.trials, dtype=torch.int64)
 
-    def update(self, trials, target):
+    def update(self, trials, target, indices):
         self.seen += self.seen.new_tensor([len(target), target.numel()])
         for number, logits in enumerate(trials):
             self.hits[number] += (logits.argmax(1) == target).sum()

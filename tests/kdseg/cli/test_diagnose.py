@@ -77,7 +77,7 @@ def test_pictures_are_of_images_that_are_shown_once_more(found, finished, folder
 
 
 def test_bias_variance_is_that_of_the_networks(found, finished):
-    findings = found("bias_variance", str(finished), str(finished), "--model", "teacher", "--model", "student")
+    findings = found("biasvar", str(finished), str(finished), "--model", "teacher", "--model", "student")
     table = load_recipe(finished / "latest/recipe.toml").recipe.data.dataset.class_table()
     wanted = BiasVariance().build(DiagnosticContext(classes=table, trials=2))
     networks = [load(finished, name) for name in ("teacher", "student")]
@@ -181,9 +181,9 @@ def test_other_classes_are_refused(kdseg, folder, finished):
             ),
         ),
         (
-            ["bias_variance"],
+            ["biasvar"],
             (
-                "bias_variance: variance shows between 2 trials or more, trainings that differ in their seed or their "
+                "biasvar: variance shows between 2 trials or more, trainings that differ in their seed or their "
                 "training images; found 1"
             ),
         ),
@@ -211,10 +211,10 @@ def test_models_that_are_not_there_are_told(kdseg, folder, finished, words, told
 
 
 def test_a_folder_that_is_no_run_is_told(kdseg, folder):
-    status, out, err = kdseg("diagnose", "bias_variance", "runs/nothing")
+    status, out, err = kdseg("diagnose", "biasvar", "runs/nothing")
     assert (status, out) == (2, "")
     assert err.startswith("runs/nothing: no run here (no recipe.toml); ")
 
 
 def test_a_run_is_needed(kdseg):
-    assert kdseg("diagnose", "bias_variance").status == 2
+    assert kdseg("diagnose", "biasvar").status == 2

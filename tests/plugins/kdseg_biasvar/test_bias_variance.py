@@ -37,7 +37,7 @@ def accumulator(classes: int, trials: int) -> Accumulator:
 
 def found(trials: Sequence[Tensor], target: Tensor) -> Findings:
     work = accumulator(trials[0].shape[1], len(trials))
-    work.update(iter(trials), target)
+    work.update(iter(trials), target, range(len(target)))
     return work.compute()
 
 
@@ -219,7 +219,7 @@ def test_batches_and_processes_change_nothing(cuts: set[int], parts: int) -> Non
     processes = [accumulator(5, 3) for _ in range(parts)]
     bounds = [0, *sorted(cuts), 6]
     for number, (begin, end) in enumerate(pairwise(bounds)):
-        processes[number % parts].update([trial[begin:end] for trial in logits], target[begin:end])
+        processes[number % parts].update([trial[begin:end] for trial in logits], target[begin:end], range(begin, end))
     whole = found(logits, target)
     totals = [sum(same) for same in zip(*(process.tensors() for process in processes), strict=True)]
     for process in processes:
@@ -233,7 +233,7 @@ def test_only_sums_are_kept() -> None:
     before = [(tensor.shape, tensor.dtype) for tensor in work.tensors()]
     logits, target = draw(6, 5, 4, 3, trials=3)
     for _ in range(3):
-        work.update(logits, target)
+        work.update(logits, target, range(len(target)))
     assert [(tensor.shape, tensor.dtype) for tensor in work.tensors()] == before
     assert {dtype for _, dtype in before} == {torch.int64, torch.float64}
     assert work.compute().scalars["pixels"] == 3 * (target != IGNORE_INDEX).sum()
@@ -255,7 +255,7 @@ def test_trials_are_asked_for_one_at_a_time() -> None:
             yield logits
             del logits
 
-    accumulator(3, 4).update(lazily(), torch.zeros(1, 4, 4, dtype=torch.uint8))
+    accumulator(3, 4).update(lazily(), torch.zeros(1, 4, 4, dtype=torch.uint8), range(1))
     assert len(before) == 4
 
 
@@ -283,7 +283,7 @@ def test_another_number_of_trials_than_promised_is_refused(given_: int, promised
     work = accumulator(3, promised)
     logits, target = draw(1, 3, 4, 4, trials=given_)
     with pytest.raises(ValueError, match=f"{given_} trials came; {promised} were promised"):
-        work.update(logits, target)
+        work.update(logits, target, range(len(target)))
     assert work.compute().scalars["pixels"] == 0
 
 
@@ -292,7 +292,7 @@ def test_a_trial_with_other_classes_is_refused(classes: int) -> None:
     logits, target = draw(1, 3, 4, 4, trials=1)
     odd: Iterable[Tensor] = [*logits, torch.randn(1, classes, 4, 4)]
     with pytest.raises(KdsegError, match=f"trial 2 of 2 predicts {classes} classes; the images have 3"):
-        accumulator(3, 2).update(odd, target)
+        accumulator(3, 2).update(odd, target, range(len(target)))
 
 
 def test_a_label_that_is_no_class_is_refused() -> None:

@@ -42,7 +42,7 @@ def found():
 
     def found(trials, target, **options):
         work = make(trials[0].shape[1], len(trials), **options)
-        work.update(iter(trials), target)
+        work.update(iter(trials), target, range(len(target)))
         return work.compute()
 
     return found

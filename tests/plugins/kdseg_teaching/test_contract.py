@@ -38,7 +38,7 @@ def test_batches_and_processes_change_nothing(accumulator, found, draw, cuts, pa
     processes = [accumulator(5, 3) for _ in range(parts)]
     bounds = [0, *sorted(cuts), 6]
     for number, (begin, end) in enumerate(pairwise(bounds)):
-        processes[number % parts].update([trial[begin:end] for trial in logits], target[begin:end])
+        processes[number % parts].update([trial[begin:end] for trial in logits], target[begin:end], range(begin, end))
     whole = found(logits, target)
     totals = [sum(same) for same in zip(*(process.tensors() for process in processes), strict=True)]
     for process in processes:
@@ -68,7 +68,7 @@ def test_only_sums_are_kept_whatever_the_images_and_trials(accumulator, draw):
     work = accumulator(5, 3)
     logits, target = draw(6, 5, 4, 3, trials=3)
     for _ in range(3):
-        work.update(logits, target)
+        work.update(logits, target, range(len(target)))
     assert [(tensor.shape, tensor.dtype) for tensor in work.tensors()] == before
     assert {dtype for _, dtype in before} == {torch.int64, torch.float64}
     assert work.compute().scalars["pixels"] == 3 * (target != IGNORE_INDEX).sum()
@@ -86,7 +86,7 @@ def test_trials_are_asked_for_one_at_a_time(accumulator):
             del logits
             yield held.pop()
 
-    accumulator(3, 4).update(lazily(), torch.zeros(1, 4, 4, dtype=torch.uint8))
+    accumulator(3, 4).update(lazily(), torch.zeros(1, 4, 4, dtype=torch.uint8), range(1))
     assert len(before) == 4
 
 
@@ -110,14 +110,14 @@ def test_another_number_of_trials_than_promised_is_refused(accumulator, draw, gi
     work = accumulator(3, promised)
     logits, target = draw(1, 3, 4, 4, trials=given_)
     with pytest.raises(ValueError, match=f"{given_} trials came; {promised} were promised"):
-        work.update(logits, target)
+        work.update(logits, target, range(len(target)))
     assert work.compute().scalars["pixels"] == 0
 
 
 def test_a_trial_with_other_classes_is_refused(accumulator, draw):
     logits, target = draw(1, 3, 4, 4)
     with pytest.raises(KdsegError, match="trial 2 of 2 predicts 4 classes; the images have 3"):
-        accumulator(3, 2).update([*logits, torch.randn(1, 4, 4, 4)], target)
+        accumulator(3, 2).update([*logits, torch.randn(1, 4, 4, 4)], target, range(len(target)))
 
 
 def test_a_label_that_is_no_class_is_refused(found, draw):
@@ -146,7 +146,7 @@ def test_pictures_show_the_images_as_they_are(accumulator, draw):
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         shown.append(Example(image=image, target=target[0].numpy(), id="", trials=iter(logits)))
     work = accumulator(4, 1, lambda: iter(shown))
-    work.update(*draw(1, 4, 40, 60))
+    work.update(*draw(1, 4, 40, 60), range(1))
     pictures = work.compute().pictures
     assert set(pictures) == {"entropy_by_temperature", "non_target_by_temperature", "reliability", "entropy_maps"}
     assert all(picture.dtype == np.uint8 and picture.ndim == 3 for picture in pictures.values())

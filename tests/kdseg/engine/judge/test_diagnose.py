@@ -41,7 +41,7 @@ SETTLED = {
 }
 
 
-@pytest.mark.parametrize("name", ["bias_variance", "teachability"])
+@pytest.mark.parametrize("name", ["biasvar", "teachability"])
 def test_processes_find_what_one_does(train, together, folder, name):
     """Seven images do not divide by two; one at a time they pass through a network to the same bits."""
     run = train(RECIPE).folder
@@ -79,7 +79,7 @@ def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
             del logits
 
     monkeypatch.setattr("kdseg_biasvar.decomposition.Decomposition.update", update)
-    diagnose("bias_variance", [run] * 3, **SETTLED, models=["student"], console=Console(quiet=True))
+    diagnose("biasvar", [run] * 3, **SETTLED, models=["student"], console=Console(quiet=True))
     assert len(seen) == 3 * 4
     assert len(set(seen)) == 2  # the last batch is smaller
 
