@@ -37,7 +37,6 @@ def write_findings(findings: Findings, folder: Path) -> tuple[str, list[Path]]:
     from kdseg.engine.folders.files import disk_told, json_text, write_whole
     from kdseg.engine.judge.diagnose import write_pictures
 
-    make_folder(folder)
     pictures, file = write_pictures(findings, folder), folder / "findings.json"
     found = {
         "scalars": findings.scalars,
@@ -46,6 +45,7 @@ def write_findings(findings: Findings, folder: Path) -> tuple[str, list[Path]]:
         "pictures": {label: str(picture) for label, picture in pictures.items()},
     }
     text = json_text(found, indent=2)
+    make_folder(folder)
     with disk_told(folder, "when that is mended, ask again"):
         write_whole(file, lambda draft: draft.write_text(f"{text}\n", encoding="utf-8"))
     return text, [*pictures.values(), file]

@@ -119,6 +119,7 @@ def test_tables_hold_the_same_for_people(kdseg, folder, finished):
         ["share"],
         ["trial 0", f"{right:.4f}"],
         ["diagnosis/image-0.png"],
+        ["diagnosis/findings.json"],
     ]
 
 
@@ -151,7 +152,7 @@ def test_other_classes_are_refused(kdseg, folder, finished):
     card = json.loads((folder / "copy/model.json").read_text())
     (folder / "copy/model.json").write_text(json.dumps(card | {"classes": ["dark", "dim", "light"]}))
     run = (finished / "latest").resolve()
-    told = f"copy tells apart dark, dim, light; the images are those of {run}, whose classes are dark, middle, light\n"
+    told = f"copy tells apart dark, dim, light; the images are those of {run}/recipe.toml, whose classes are dark, middle, light\n"
     assert kdseg("diagnose", "hits", str(finished), "copy") == (2, "", told)
 
 
