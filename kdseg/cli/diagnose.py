@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
 @click.option("--images", type=click.IntRange(min=1), help="How many, spread over the split. All, if left out.")
+@click.option("--picture", "pictures", multiple=True, metavar="ID", help="Picture this image; may be given again.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at once. The recipe's, if left out.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Trainings at once. One a GPU, or one, if left out.")
 @click.option("--dry-run", is_flag=True, help="Of a recipe: check everything, list the trainings, and train nothing.")

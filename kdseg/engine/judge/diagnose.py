@@ -14,12 +14,13 @@ from kdseg.data.images import unit_images
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches
 from kdseg.data.pictures import make_folder, write_image
+from kdseg.data.resample import resampled
 from kdseg.diagnostics import Example
 from kdseg.engine.judge.trials import find_network, find_trials, refuse_other_classes
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.single import component_from_settings
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ class _Networks:
             return self.whole_image.logits(model, images)
 
     def examples(self, samples: Samples) -> Iterator[Example]:
-        """Show a few images again."""
-        chosen = Chosen(samples, EXAMPLES)
-        for sample in (labelled(chosen[index]) for index in range(len(chosen))):
+        """Show images again."""
+        for sample in (labelled(samples[index]) for index in range(len(samples))):
             assert sample.mask is not None  # labelled
             images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
             yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=_Shown(self, images))
@@ -117,6 +117,7 @@ def diagnose(
     batch_size: int | None,
     trust_code: bool,
     console: Console,
+    pictures: Sequence[str] = (),
 ) -> Findings:
     """Run a diagnostic over networks, each a trial, on a split of a dataset.
 
@@ -134,6 +135,7 @@ def diagnose(
         batch_size: images, or windows of one, at once; the recipe's, where None.
         trust_code: as `find_trials` takes it.
         console: shows progress.
+        pictures: ids of the samples that are pictured; some, spread evenly over the images, where none is given.
 
     Raises:
         KdsegError: where the diagnostic, an option, a network or the split is not there, or they do not fit.
@@ -150,6 +152,7 @@ def diagnose(
     whole_split = open_split(recipe, split)
     refuse_unlabelled(whole_split, split)
     samples = Chosen(whole_split, images or len(whole_split))
+    pictured = _named(whole_split, pictures) if pictures else Chosen(samples, EXAMPLES)
     processes = Processes.start(recipe.train)
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     networks = _Networks(
@@ -165,7 +168,7 @@ def diagnose(
             arms=tuple(each.arm for each in arms),
             reference=None if reference is None else display_path(reference),
             images=len(samples),
-            examples=lambda: networks.examples(samples) if processes.is_main else (),
+            examples=lambda: networks.examples(pictured) if processes.is_main else (),
         )
     )
     loader = eval_batches(
@@ -198,6 +201,21 @@ def diagnostic(name: str, settings: Sequence[str], loaded: LoadedRecipe) -> Diag
     component = component_from_settings(name, settings, KINDS["diagnostic"], loaded.plugins.registry)
     assert isinstance(component, Diagnostic)
     return component
+
+
+def _named(samples: Samples, ids: Sequence[str]) -> Samples:
+    """Give the samples of these ids.
+
+    Raises:
+        KdsegError: there is none of a name.
+    """
+    there = {samples[index].id: index for index in range(len(samples))}
+    for name in ids:
+        if name not in there:
+            raise KdsegError(
+                f"no image is called {name!r}{did_you_mean(name, there)}; the first is {next(iter(there))!r}"
+            )
+    return resampled(samples, [there[name] for name in ids])
 
 
 def _refuse(component: Diagnostic, arms: Sequence[ArmRuns], reference: Path | None) -> None:
