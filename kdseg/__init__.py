@@ -6,8 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdseg.boundaries import boundary
     from kdseg.cache import cache_folder
     from kdseg.components import (
+        Arm,
         Backbone,
         BackboneContext,
         Callback,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         LossContext,
         Metric,
         MetricContext,
+        Trainings,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
     from kdseg.data.image_files import read_labels, read_rgb
@@ -40,13 +43,15 @@ if TYPE_CHECKING:
     from kdseg.hookspecs import hookimpl
     from kdseg.losses import FusedLoss, LossCall, LossModule, PixelLoss, Prediction, full_precision, valid_cells
     from kdseg.metrics.measure import Measure
+    from kdseg.statistics import t_quantile
 
 _HOMES = {
+    "kdseg.boundaries": ("boundary",),
     "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
-        "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
+        "Arm", "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
         "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Gate", "GateContext", "Loss",
-        "LossContext", "Metric", "MetricContext",
+        "LossContext", "Metric", "MetricContext", "Trainings",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_labels", "read_rgb"),
@@ -61,6 +66,7 @@ _HOMES = {
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
     "kdseg.metrics.measure": ("Measure",),
+    "kdseg.statistics": ("t_quantile",),
     "kdseg.losses": (
         "FusedLoss", "LossCall", "LossModule", "PixelLoss", "Prediction", "full_precision", "valid_cells",
     ),
@@ -71,6 +77,7 @@ __all__ = [
     "CLASS_WEIGHTS",
     "IGNORE_INDEX",
     "Accumulator",
+    "Arm",
     "Backbone",
     "BackboneContext",
     "Callback",
@@ -106,7 +113,9 @@ __all__ = [
     "Sample",
     "Samples",
     "Submission",
+    "Trainings",
     "TurnGate",
+    "boundary",
     "cache_folder",
     "full_precision",
     "hookimpl",
@@ -114,6 +123,7 @@ __all__ = [
     "read_labels",
     "read_metrics",
     "read_rgb",
+    "t_quantile",
     "valid_cells",
 ]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdseg.hookspecs import hookimpl
+from kdseg import hookimpl
 from kdseg_biasvar.components import BiasVariance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kdseg.components import Diagnostic
+    from kdseg import Diagnostic
 
 
 @hookimpl

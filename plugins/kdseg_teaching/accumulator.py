@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from kdseg.boundaries import boundary
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.diagnostics import Accumulator, Findings
 from kdseg.errors import KdsegError
 from kdseg_teaching.findings import scalars_of, tables_of
 from kdseg_teaching.pixels import add_agreement, add_entropies, add_errors, add_grid, centred_ranks
-from kdseg_teaching.places import boundary, sample
+from kdseg_teaching.places import sample
 from kdseg_teaching.sums import Sums
 
 if TYPE_CHECKING:

@@ -9,9 +9,24 @@ import cv2
 import numpy as np
 from torch.special import entr
 
-from kdseg.data.pictures import colour_mask, grid
+from kdseg.charts import (
+    BLACK,
+    BOTTOM,
+    GREY,
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    Panel,
+    blank,
+    colour_mask,
+    grid,
+    line_chart,
+    scale,
+    shades,
+    write,
+)
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg_teaching.charts import BLACK, BOTTOM, GREY, HEIGHT, LEFT, TOP, WIDTH, Panel, blank, line_chart, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +81,9 @@ def pictures_of(
         size = maps[0][0].shape[1::-1]
         resized = [[cv2.resize(cell, size, interpolation=cv2.INTER_NEAREST) for cell in row] for row in maps]
         captions = ["image", "truth", "prediction", f"entropy T={temperature:g} (0..1)"]
-        pictures["entropy_maps"] = _with_scale(grid(resized, captions))
+        sheet = grid(resized, captions)
+        below_all = scale(sheet.shape[1], "entropy; ignored pixels are grey", "1")
+        pictures["entropy_maps"] = np.concatenate([sheet, below_all])
     return pictures
 
 
@@ -106,31 +123,11 @@ def _row(example: Example, colours: Sequence[tuple[int, int, int]], temperature:
     logits = next(iter(example.trials))[0].double()
     prediction = logits.argmax(0).byte().cpu().numpy()
     entropy = entr((logits / temperature).softmax(0)).sum(0) / math.log(len(logits))
-    shades = _shades((255 * entropy.clamp(0, 1)).round().byte().cpu().numpy())
-    shades[example.target == IGNORE_INDEX] = 128
-    cells = [example.image, colour_mask(example.target, colours), colour_mask(prediction, colours), shades]
+    painted = shades(entropy.cpu().numpy(), 1.0, example.target == IGNORE_INDEX)
+    cells = [example.image, colour_mask(example.target, colours), colour_mask(prediction, colours), painted]
     height, width = example.target.shape
     if width <= WIDEST:
         return cells
     size = (WIDEST, max(1, round(height * WIDEST / width)))
     ways = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST, cv2.INTER_AREA)
     return [cv2.resize(cell, size, interpolation=way) for cell, way in zip(cells, ways, strict=True)]
-
-
-def _shades(values: Image) -> Image:
-    """Paint 0..255 from dark blue to yellow, RGB."""
-    painted: Image = cv2.cvtColor(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return painted
-
-
-def _with_scale(sheet: Image) -> Image:
-    """Add a strip below that says which shade is which entropy."""
-    strip = blank(sheet.shape[1], 34)
-    right = sheet.shape[1] - 24
-    left = max(24, right - 260)
-    shades = np.linspace(0, 255, right - left).round().astype(np.uint8)[None].repeat(12, 0)
-    strip[10:22, left:right] = _shades(shades)
-    write(strip, "0", (left - 6, 21), GREY, align=1)
-    write(strip, "1", (right + 6, 21), GREY)
-    write(strip, "entropy; ignored pixels are grey", (left - 24, 21), GREY, align=1)
-    return np.concatenate([sheet, strip])

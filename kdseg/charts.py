@@ -1,4 +1,4 @@
-"""Charts, drawn with OpenCV: there is no plotting library among kdseg's requirements."""
+"""Charts, maps and sheets of pictures, drawn with OpenCV: kdseg requires no plotting library."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from attrs import field, frozen
 
+from kdseg.data.pictures import colour_mask, grid
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
     Image = npt.NDArray[np.uint8]
     Colour = tuple[int, int, int]
+
+__all__ = [
+    "BLACK", "BOTTOM", "COLOURS", "GREY", "HEIGHT", "LEFT", "PALE", "TOP", "WIDTH",
+    "Panel", "blank", "colour_mask", "grid", "line_chart", "round_up", "scale", "shades", "write",
+]  # fmt: skip
 
 BLACK, GREY, PALE = (30, 30, 30), (120, 120, 120), (225, 225, 225)
 COLOURS: tuple[Colour, ...] = ((30, 30, 30), (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))
@@ -91,7 +98,7 @@ def line_chart(
     """
     sheet = blank()
     highest = max((value for values in series.values() for value in values if math.isfinite(value)), default=0.0)
-    end = y_end or _round_up(highest)
+    end = y_end or round_up(highest)
     panel = Panel(sheet, WIDTH - 210, TOP, HEIGHT - BOTTOM, end)
     places = [(number + 0.5) / len(labels) for number in range(len(labels))]
     panel.axes(dict(zip(places, labels, strict=True)), [end * share for share in (0, 0.25, 0.5, 0.75, 1)])
@@ -109,9 +116,43 @@ def line_chart(
     return sheet
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """Give the next number of the form 1, 2, 4 or 8 times a power of ten."""
     if value <= 0:
         return 1.0
     unit = 10.0 ** math.floor(math.log10(value))
     return next(step * unit for step in (1, 2, 4, 8, 10) if step * unit >= value)
+
+
+def shades(values: npt.NDArray[np.float64], end: float, hidden: npt.NDArray[np.bool_]) -> Image:
+    """Paint values from dark blue, 0 and below, to yellow, `end` and above, as RGB.
+
+    Args:
+        values: H×W.
+        end: above 0.
+        hidden: H×W, which of them are painted grey.
+    """
+    levels = (255 * np.clip(np.where(hidden, 0, values) / end, 0, 1)).round().astype(np.uint8)
+    painted: Image = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    painted[hidden] = 128
+    return painted
+
+
+def scale(width: int, text: str, end: str) -> Image:
+    """Give a strip, to be set below maps, that says which shade is which value.
+
+    Args:
+        width: columns.
+        text: what the shades show, written on the left.
+        end: the value of the last shade; the first is that of 0.
+    """
+    strip = blank(width, 34)
+    (needed, _), _ = cv2.getTextSize(end, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    right = width - needed - 16
+    left = max(24, right - 260)
+    ramp = np.linspace(0, 1, right - left)[None].repeat(12, 0)
+    strip[10:22, left:right] = shades(ramp, 1.0, np.zeros(ramp.shape, dtype=bool))
+    write(strip, "0", (left - 6, 21), GREY, align=1)
+    write(strip, end, (right + 6, 21), GREY)
+    write(strip, text, (left - 24, 21), GREY, align=1)
+    return strip

@@ -1,0 +1,120 @@
+"""An arm's numbers, with what they would have been on other images or without one training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from attrs import frozen
+
+from kdseg_biasvar.design import Design
+from kdseg_biasvar.estimates import Array, columns, mean_iou
+from kdseg_biasvar.intervals import over_images, over_trials
+
+if TYPE_CHECKING:
+    from kdseg_biasvar.estimates import Correction
+    from kdseg_biasvar.run_sums import RunSums
+
+View = Literal["all", "class", "region"]
+_AXES: Mapping[View, tuple[int, ...]] = {"all": (-2, -1), "class": (-1,), "region": (-2,)}
+"""Those of …×C×2 tables that are summed over."""
+_ON_A_LOG_SCALE = ("nll_variance", "brier_variance", "nll_variance_seed", "brier_variance_seed")
+
+
+@frozen(eq=False)
+class Sums:
+    """An arm's sums as arrays, and the same of each draw of images."""
+
+    design: Design
+    images: Array
+    """I×C×2×Q."""
+    drawn: Array
+    """B×C×2×Q."""
+    left: Array
+    """S×C×2×Q."""
+    pixels: Array
+    """I×C×2."""
+    drawn_pixels: Array
+    """B×C×2."""
+
+
+@frozen(eq=False)
+class Measured:
+    """Numbers by name, each an array over the rows of a view: none, the classes, or the regions."""
+
+    value: Mapping[str, Array]
+    draws: Mapping[str, Array]
+    """With a further first axis, B draws of images."""
+    left: Mapping[str, Array]
+    """With a further first axis, S samples of which each is left out."""
+    blocks: int
+    """Images, or blocks of them, that were drawn from."""
+
+    def interval(self, name: str) -> dict[str, Array]:
+        """Give a number with both intervals."""
+        value = self.value[name]
+        nothing = np.full_like(value, np.nan)
+        images = over_images(self.draws[name], self.blocks) if name in self.draws else (nothing, nothing)
+        trials = over_trials(value, self.left[name], log=name in _ON_A_LOG_SCALE)
+        return _interval(value, images, trials)
+
+
+@frozen(eq=False)
+class Difference:
+    """How far a second arm lies above a first one."""
+
+    first: Measured
+    second: Measured
+    paired: bool
+    """Whether the arms learned from the same training sets: what a set does to both is no chance of the difference."""
+
+    def interval(self, name: str) -> dict[str, Array]:
+        """Give a number's difference with both intervals."""
+        one, two = self.first, self.second
+        value = two.value[name] - one.value[name]
+        nothing = np.full_like(value, np.nan)
+        images = (nothing, nothing)
+        if name in one.draws:
+            images = over_images(two.draws[name] - one.draws[name], one.blocks)
+        if self.paired:
+            trials = over_trials(value, two.left[name] - one.left[name])
+        else:
+            both = [over_trials(arm.value[name], arm.left[name]) for arm in (one, two)]
+            half = np.hypot(*((high - low) / 2 for low, high in both))
+            trials = (value - half, value + half)
+        return _interval(value, images, trials)
+
+
+def _interval(value: Array, images: tuple[Array, Array], trials: tuple[Array, Array]) -> dict[str, Array]:
+    return {
+        "value": value,
+        "images_low": images[0],
+        "images_high": images[1],
+        "trials_low": trials[0],
+        "trials_high": trials[1],
+    }
+
+
+def measure(sums: Sums, view: View, blocks: int, correction: Correction, *, reference: bool) -> Measured:
+    """Give the numbers of a view."""
+    samples, seeds, axes = sums.design.samples, sums.design.seeds, _AXES[view]
+
+    def of(table: Array, pixels: Array, samples: int, correction: Correction) -> dict[str, Array]:
+        shifted = tuple(axis - 1 for axis in axes)  # quantities come last
+        return columns(table.sum(shifted), pixels.sum(axes), samples, seeds, correction, reference=reference)
+
+    for_left: Correction = "scaled" if correction == "jackknife" else correction  # none leaves out two
+    all_images, all_pixels = sums.images.sum(0), sums.pixels.sum(0)
+    value = of(all_images, all_pixels, samples, correction)
+    left = of(sums.left, np.broadcast_to(all_pixels, sums.left.shape[:-1]), max(samples - 1, 2), for_left)
+    return Measured(value, of(sums.drawn, sums.drawn_pixels, samples, correction), left, blocks)
+
+
+def mean_ious(sums: RunSums, design: Design) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Give the mean IoU of the trials and of their ensembles, and the former without each sample in turn."""
+    found = mean_iou(sums.confusions.numpy())
+    each = found[: design.trials].reshape(design.samples, design.seeds).mean(1)
+    ensembles = dict(zip(("miou_vote", "miou_arithmetic", "miou_geometric"), found[design.trials :], strict=True))
+    left = (each.sum() - each) / (design.samples - 1) if design.left_out else each[:0]
+    return {"miou": np.asarray(each.mean()), **ensembles}, {"miou": left}
