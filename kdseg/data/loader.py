@@ -35,9 +35,7 @@ class Unlabelled:
     """Of each step, over all processes and micro-batches."""
 
 
-def steps_per_epoch(
-    samples: int, batch_size: int, unlabelled: int = 0, *, split: str = "the training split"
-) -> int:
+def steps_per_epoch(samples: int, batch_size: int, unlabelled: int = 0, *, split: str = "the training split") -> int:
     """Give the steps in which an epoch sees each of its samples at most once; what is left over waits for the next.
 
     Args:
