@@ -76,11 +76,11 @@ def _part(count: int, generator: np.random.Generator, trial: int, trials: int, b
 def resampled(samples: Samples, indices: Indices) -> Resampled:
     """Give some of a split's samples; those that lie in files still tell so."""
     if hasattr(samples, "files"):
-        return ResampledFiles(cast("FileSamples", samples), indices)
-    return Resampled(samples, indices)
+        return ResampledFiles(samples=cast("FileSamples", samples), indices=indices)
+    return Resampled(samples=samples, indices=indices)
 
 
-@frozen(eq=False)
+@frozen(kw_only=True, eq=False)
 class Resampled:
     """Samples of a split by their indices there. One that comes again says so in its id, which stays unique."""
 
@@ -99,7 +99,7 @@ class Resampled:
         return evolve(sample, id=f"{sample.id} (draw {before + 1})") if before else sample
 
 
-@frozen(eq=False)
+@frozen(kw_only=True, eq=False)
 class ResampledFiles(Resampled):
     """Such samples that lie in files."""
 
