@@ -123,18 +123,10 @@ def _is_bundled(word: str) -> bool:
 
 
 def _runs(targets: Sequence[str], against: Sequence[str]) -> list[ArmRuns]:
-    """Take finished runs for arms: each learned from what it learned from."""
-    from kdseg.components import Arm
     from kdseg.engine.judge.diagnose import ArmRuns
 
     sides = [("trials", targets), *([("against", against)] if against else [])]
-    return [
-        ArmRuns(
-            arm=Arm(name=label, samples=tuple(range(len(words))), description=f"the runs {', '.join(words)}"),
-            paths=[Path(word) for word in words],
-        )
-        for label, words in sides
-    ]
+    return [ArmRuns.of(label, [Path(word) for word in words]) for label, words in sides]
 
 
 def _plan(name: str, recipes: Sequence[str], settings: Sequence[str]) -> Diagnosis:

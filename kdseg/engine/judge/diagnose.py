@@ -9,7 +9,7 @@ import torch
 from attrs import frozen
 from rich.progress import Progress
 
-from kdseg.components import KINDS, Diagnostic, DiagnosticContext
+from kdseg.components import KINDS, Arm, Diagnostic, DiagnosticContext
 from kdseg.data.images import unit_images
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import Tensor
 
-    from kdseg.components import Arm
     from kdseg.data.samples import Sample, Samples
     from kdseg.diagnostics import Findings
     from kdseg.engine.models.model import SegmentationModel
@@ -101,6 +100,12 @@ class ArmRuns:
     arm: Arm
     paths: Sequence[Path]
     """Of its trials, as `kdseg.engine.judge.trials.find_trials` takes them."""
+
+    @classmethod
+    def of(cls, name: str, paths: Sequence[Path]) -> ArmRuns:
+        """Take finished runs for an arm: each has learned from something of its own."""
+        named = ", ".join(map(display_path, paths))
+        return cls(arm=Arm(name=name, samples=tuple(range(len(paths))), description=f"Runs: {named}"), paths=paths)
 
 
 def diagnose(

@@ -87,15 +87,16 @@ def test_pictures_are_of_the_images_that_are_named(kdseg, found, finished):
 def test_bias_variance_is_that_of_the_networks(found, finished):
     findings = found("biasvar", str(finished), str(finished), "--model", "teacher", "--model", "student")
     table = load_recipe(finished / "latest/recipe.toml").recipe.data.dataset.class_table()
-    wanted = BiasVariance().build(DiagnosticContext(classes=table, trials=2))
+    wanted = BiasVariance().build(DiagnosticContext(classes=table, trials=2, images=8))
     networks = [load(finished, name) for name in ("teacher", "student")]
-    for sample in samples_of(finished):
+    for index, sample in enumerate(samples_of(finished)):
         images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
-            wanted.update([network(images) for network in networks], torch.from_numpy(sample.mask)[None], [0])
+            wanted.update([network(images) for network in networks], torch.from_numpy(sample.mask)[None], [index])
     assert findings["scalars"] == pytest.approx(wanted.compute().scalars, rel=1e-5)
     assert findings["tables"]["class"].keys() == set(table.names)
-    assert findings["pictures"] == {}
+    maps = [f"bias_variance_map_{number}" for number in (1, 2, 3, 4)]
+    assert list(findings["pictures"]) == ["bias_variance_by_class", *maps]
 
 
 def test_teachability_is_that_of_the_first_network(kdseg, found, folder, finished):
