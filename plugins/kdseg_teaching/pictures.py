@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from torch.special import entr
 
+from kdseg.charts import BLACK, BOTTOM, GREY, HEIGHT, LEFT, TOP, WIDTH, Panel, blank, line_chart, write
 from kdseg.data.pictures import colour_mask, grid
 from kdseg.data.samples import IGNORE_INDEX
-from kdseg_teaching.charts import BLACK, BOTTOM, GREY, HEIGHT, LEFT, TOP, WIDTH, Panel, blank, line_chart, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
