@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kdseg.cache import cache_folder
-from kdseg.data.resample import ResampledFiles
+from kdseg.data.resample import ResampledFiles, resampled
 from kdseg.data.store import StoredSamples, stored_bytes, write_store
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
@@ -65,7 +65,7 @@ def raw_samples(checked: Checked) -> Iterator[Checked]:
                 if isinstance(samples, ResampledFiles):  # the whole split is kept, for all who take some of it
                     split = evolve(split, samples=samples.samples)
                 stored = stack.enter_context(_stored(split, registry, where, workers))
-                found[name] = evolve(samples, samples=stored) if isinstance(samples, ResampledFiles) else stored
+                found[name] = resampled(stored, samples.indices) if isinstance(samples, ResampledFiles) else stored
         yield evolve(checked, **found)
 
 
