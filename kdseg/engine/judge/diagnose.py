@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from attrs import frozen
 from rich.progress import Progress
@@ -220,7 +221,7 @@ def _named(samples: Samples, ids: Sequence[str]) -> Samples:
             raise KdsegError(
                 f"no image is called {name!r}{did_you_mean(name, there)}; the first is {next(iter(there))!r}"
             )
-    return resampled(samples, [there[name] for name in ids])
+    return resampled(samples, np.array([there[name] for name in ids]))
 
 
 def _refuse(component: Diagnostic, arms: Sequence[ArmRuns], reference: Path | None) -> None:
