@@ -20,9 +20,7 @@ View = Literal["all", "class", "region"]
 _AXES: Mapping[View, tuple[int, ...]] = {"all": (-2, -1), "class": (-1,), "region": (-2,)}
 """Those of …×C×2 tables that are summed over."""
 _ON_A_LOG_SCALE = tuple(
-    f"{measure}{part}"
-    for measure in ("nll", "brier")
-    for part in ("", "_variance", "_variance_data", "_variance_seed")
+    f"{measure}{part}" for measure in ("nll", "brier") for part in ("", "_variance", "_variance_data", "_variance_seed")
 )
 """Where 95 % over five trials were 92 to 98 in all that was tried; plainly they were 86 to 97."""
 _WITHOUT_TRIALS = ("error_bias", "error_variance", "error_variance_unbiased", "error_variance_biased")

@@ -14,13 +14,24 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-@pytest.fixture(scope="session")
-def by_hand() -> ModuleType:
-    """The definitions, written a second time."""
-    spec = importlib.util.spec_from_file_location("biasvar_by_hand", Path(__file__).parent / "by_hand.py")
+def beside(name: str) -> ModuleType:
+    """Import a module that lies beside this file."""
+    spec = importlib.util.spec_from_file_location(f"biasvar_{name}", Path(__file__).parent / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def by_hand() -> ModuleType:
+    """The definitions, written a second time."""
+    return beside("by_hand")
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """Predictors whose bias and variance are known."""
+    return beside("synthetic")
 
 
 def make(classes, trials, *, images=2, arms=1, seeds=1, reference=False, examples=tuple, **options):

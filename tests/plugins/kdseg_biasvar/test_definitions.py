@@ -43,9 +43,7 @@ def test_it_equals_the_definitions_pixel_by_pixel(
     trials = samples * seeds
     logits, target = draw(images, classes, height, width, reference + arms * trials, seed=seed, ignored=ignored)
     target[0, 0, 0] = 0
-    findings = found(
-        logits, target, arms=arms, seeds=seeds, reference=reference, correction=correction, radius=radius
-    )
+    findings = found(logits, target, arms=arms, seeds=seeds, reference=reference, correction=correction, radius=radius)
     whole = torch.stack(logits).numpy()
     for arm in range(arms):
         mine = whole[reference + arm * trials :][:trials]
