@@ -79,11 +79,12 @@ def test_arms_of_other_training_sets_are_not_paired(found, draw):
     work = arms_apart([(0, 1, 2), (3, 4, 5)])
     work.update(logits, target, range(2))
     findings = work.compute()
-    halves = []
-    for arm in (logits[:3], logits[3:]):
-        halves.append(jackknife([found(without(arm, sample, 1), target).scalars["brier"] for sample in range(3)]))
+    left = [
+        [found(without(arm, sample, 1), target).scalars["brier"] for sample in range(3)]
+        for arm in (logits[:3], logits[3:])
+    ]
     row = findings.tables["difference"]["brier"]
-    assert row["trials_high"] - row["value"] == pytest.approx(math.hypot(*halves))
+    assert row["trials_high"] - row["value"] == pytest.approx(math.hypot(*map(jackknife, left)))
     assert any("nothing is paired" in note for note in findings.notes)
 
 
