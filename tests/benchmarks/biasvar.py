@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kdseg import Accumulator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "kdseg_biasvar"))
-import synthetic  # noqa: E402 (it lies beside the tests)
+import synthetic
 
 SPREADS = {"narrow": 100, "medium": 20, "wide": 5}
 """Sums of the Dirichlet distributions' parameters."""
@@ -110,14 +110,11 @@ def peak(trials: int) -> float:
 def print_peaks() -> None:
     """Measure each number of trials in a process of its own, and one that does nothing."""
     shape = "×".join(map(str, SHAPE))
-    few, many = (float(subprocess.check_output([sys.executable, __file__, "--peak", str(k)])) for k in TRIALS)  # noqa: S603
-    idle = float(subprocess.check_output([sys.executable, __file__, "--peak", "0"]))  # noqa: S603
-    print(
-        f"batches of {shape}: {idle:.0f} MB before, {few:.0f} MB with {TRIALS[0]} trials, {many:.0f} MB with {TRIALS[1]}"
-    )
-    print(
-        f"the process as a whole: {many / few - 1:+.1%}; what it took besides: {(many - idle) / (few - idle) - 1:+.1%}"
-    )
+    few, many = (float(subprocess.check_output([sys.executable, __file__, "--peak", str(k)])) for k in TRIALS)
+    idle = float(subprocess.check_output([sys.executable, __file__, "--peak", "0"]))
+    print(f"batches of {shape}: {idle:.0f} MB before, {few:.0f} with {TRIALS[0]} trials, {many:.0f} with {TRIALS[1]}")
+    more, besides = many / few - 1, (many - idle) / (few - idle) - 1
+    print(f"the whole process takes {more:+.1%}, what it took besides {besides:+.1%}")
 
 
 def main() -> None:

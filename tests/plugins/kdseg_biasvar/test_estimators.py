@@ -157,7 +157,8 @@ def over_pairs(synthetic, found, trials, kinds, share, repeats, seed):
 
 
 def assert_within_five_points(found):
-    """Of 95 %."""
+    """Of 95 %. With ``-s`` it tells what was found."""
+    print({name: round(share, 3) for name, share in found.items()})  # noqa: T201
     assert all(0.90 <= share <= 1.0 for share in found.values()), found
 
 
@@ -174,17 +175,17 @@ def test_intervals_of_paired_differences_hold_the_truth(synthetic, found):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", [5, 10, 20])
-@pytest.mark.parametrize(("kinds", "concentration"), [(1, 2), (1, 8), (1, 40), (3, 2), (3, 8), (30, 8), (30, 40)])
+@pytest.mark.parametrize("trials", [5, 20])
+@pytest.mark.parametrize(("kinds", "concentration"), [(1, 8), (3, 2), (3, 40), (30, 8)])
 def test_intervals_over_trials_hold_the_truth_of_every_spread(synthetic, found, trials, kinds, concentration):
-    assert_within_five_points(over_trials(synthetic, found, trials, kinds, concentration, repeats=1000, seed=7))
+    """One kind is the hardest: all pixels of a trial are wrong alike."""
+    assert_within_five_points(over_trials(synthetic, found, trials, kinds, concentration, repeats=500, seed=7))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", [5, 10])
 @pytest.mark.parametrize("images", [10, 20, 60])
-def test_intervals_over_images_hold_the_truth_of_few_and_many(synthetic, found, trials, images):
-    assert_within_five_points(over_images(synthetic, found, trials, images, 1, 1, repeats=400, seed=7))
+def test_intervals_over_images_hold_the_truth_of_few_and_many(synthetic, found, images):
+    assert_within_five_points(over_images(synthetic, found, 5, images, 1, 1, repeats=400, seed=7))
 
 
 @pytest.mark.slow
@@ -196,8 +197,8 @@ def test_intervals_over_images_hold_the_truth_where_neighbours_are_drawn_as_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", [5, 10, 20])
-@pytest.mark.parametrize("kinds", [2, 12, 60])
-@pytest.mark.parametrize("share", [0.0, 0.6, 0.9])
+@pytest.mark.parametrize("trials", [5, 20])
+@pytest.mark.parametrize("kinds", [2, 12])
+@pytest.mark.parametrize("share", [0.0, 0.9])
 def test_intervals_of_paired_differences_hold_the_truth_of_every_bond(synthetic, found, trials, kinds, share):
-    assert_within_five_points(over_pairs(synthetic, found, trials, kinds, share, repeats=1000, seed=7))
+    assert_within_five_points(over_pairs(synthetic, found, trials, kinds, share, repeats=500, seed=7))

@@ -25,7 +25,8 @@ def reading(value, images, trials):
     )
 
 
-HELD = "The variance differs by -0.2, which cannot be told from 0: "
+APART = "The variance differs by -0.2"
+HELD = f"{APART}, which cannot be told from 0: "
 
 
 @pytest.mark.parametrize(
@@ -53,18 +54,16 @@ HELD = "The variance differs by -0.2, which cannot be told from 0: "
         ),
         (
             -0.2, (-0.3, -0.1), (NAN, NAN),
-            "The variance differs by -0.2 (-0.3 to -0.1 over images); "
-            "nothing is claimed without an interval over trials.",
+            f"{APART} (-0.3 to -0.1 over images); nothing is claimed without an interval over trials.",
         ),
         (
             -0.2, (NAN, NAN), (NAN, NAN),
-            "The variance differs by -0.2; nothing is claimed without an interval over images and over trials.",
+            f"{APART}; nothing is claimed without an interval over images and over trials.",
         ),
         (NAN, (NAN, NAN), (NAN, NAN), "Nothing was counted of the variance."),
         (
             0.0, (0.0, 0.0), (0.0, 0.0),
-            "The variance differs by +0, which cannot be told from 0: +0 to +0 over images and +0 to +0 over trials; "
-            "both intervals hold 0.",
+            f"{HELD.replace('-0.2', '+0')}+0 to +0 over images and +0 to +0 over trials; both intervals hold 0.",
         ),
     ],
 )  # fmt: skip
