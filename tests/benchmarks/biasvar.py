@@ -23,19 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kdseg import Accumulator
+    from kdseg_biasvar.estimates import Correction
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "kdseg_biasvar"))
 import synthetic
 
 SPREADS = {"narrow": 100, "medium": 20, "wide": 5}
 """Sums of the Dirichlet distributions' parameters."""
-CORRECTIONS = ("none", "scaled", "jackknife")
+CORRECTIONS: tuple[Correction, ...] = ("none", "scaled", "jackknife")
 KINDS, CLASSES = 100, 5
 TRIALS = (4, 20)
 SHAPE = (2, 11, 360, 480)
 
 
-def made(trials: int, images: int, classes: int, correction: str = "scaled") -> Accumulator:
+def made(trials: int, images: int, classes: int, correction: Correction = "scaled") -> Accumulator:
     """Make an accumulator of one arm."""
     table = ClassTable(names=tuple(f"class-{i}" for i in range(classes)), colours=((0, 0, 0),) * classes)
     options = BiasVariance(correction=correction, resamples=200)
