@@ -10,6 +10,7 @@ import argparse
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,16 @@ def made(trials: int, images: int, classes: int, correction: Correction = "scale
     return options.build(DiagnosticContext(classes=table, trials=trials, images=images))
 
 
+@cache
+def world_of(spread: int) -> tuple[synthetic.Dirichlet, dict[str, float]]:
+    """Give the predictor of a spread, and its truth."""
+    world = synthetic.spread_kinds(0, KINDS, CLASSES, spread)
+    return world, world.truth(votes=50_000)
+
+
 def remaining(trials: int, spread: int, pixels: int) -> dict[str, float]:
     """Give by how much estimates miss the truth in the mean: of its size for the variance, else in points."""
-    world = synthetic.spread_kinds(0, KINDS, CLASSES, spread)
-    truth = world.truth(votes=100_000)
+    world, truth = world_of(spread)
     p = world.draw(np.random.default_rng(trials), trials, 1, pixels // KINDS).reshape(trials, 1, -1, CLASSES)
     target = synthetic.as_labels(np.tile(world.labels, pixels // KINDS))
     works = {correction: made(trials, 1, CLASSES, correction) for correction in CORRECTIONS}
