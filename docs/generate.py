@@ -31,6 +31,7 @@ TABLES: Mapping[type, tuple[str, str]] = {
     schema.Recipe: ("The top of the file", "recipe"),
     schema_train.Train: ("`[train]`", "table"),
     schema_train.Data: ("`[data]`", "table"),
+    schema_train.Resample: ("`[data.resample]`", "table"),
     schema_train.RareClasses: ("`[data.rare_classes]`", "table"),
     schema_train.Unlabelled: ("`[data.unlabelled]`", "table"),
     schema.Learner: ("`[models.NAME]` that learns", "learners"),

@@ -133,7 +133,7 @@ def shades(values: npt.NDArray[np.float64], end: float, hidden: npt.NDArray[np.b
         hidden: H×W, which of them are painted grey.
     """
     levels = (255 * np.clip(np.where(hidden, 0, values) / end, 0, 1)).round().astype(np.uint8)
-    painted = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB).astype(np.uint8)
+    painted = np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
     painted[hidden] = 128
     return painted
 

@@ -65,7 +65,9 @@ class DatasetContext:
 
     split: str
     seed: int
-    """The recipe's seed, for datasets that draw their samples."""
+    """For datasets that draw their samples: `data.seed`, else the recipe's seed."""
+    data_seed: int | None = None
+    """`data.seed` where the recipe says it: for datasets whose samples stay the same whatever the recipe's seed is."""
     extras: tuple[str, ...] = ()
     """What `Sample.extras` must hold where the dataset has it: what the metrics that judge the split ask for."""
 
@@ -79,7 +81,7 @@ class Dataset(Component):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     draws: ClassVar[bool] = False
-    """Whether its samples are drawn from `DatasetContext.seed`: other seeds give other images of the same kind."""
+    """Whether its samples are drawn: each `data.seed` of a recipe gives other images of the same kind."""
     submission: ClassVar[Submission | None] = None
     """How its benchmark takes predictions: what ``kdseg predict --format NAME`` writes, NAME being the dataset's."""
 

@@ -44,6 +44,7 @@ def command(file: str, jobs: int | None, dry_run: bool, search: int | None, as_j
     from kdseg.engine.study.children import jobs_here
     from kdseg.engine.study.conduct import checked_rows, run_sweep
     from kdseg.engine.study.search import first_points, optuna_here, search_sweep
+    from kdseg.engine.study.table import text_score
     from kdseg.engine.study.watch import ConsoleWatch
 
     if search is not None:
@@ -56,10 +57,18 @@ def command(file: str, jobs: int | None, dry_run: bool, search: int | None, as_j
     for warning in dict.fromkeys(f"{row.label}: {warning}" for row in rows for warning in row.warnings):
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     at_once = jobs or read.sweep.jobs or jobs_here()
-    if search is None:
-        done = run_sweep(read, rows, ConsoleWatch(console, read, rows, at_once), at_once)
-    else:
-        done = search_sweep(read, search, lambda those: ConsoleWatch(console, read, those, at_once), at_once)
+
+    def watch(rows: Sequence[Row]) -> ConsoleWatch:
+        return ConsoleWatch(
+            console,
+            display_path(read.folder),
+            {row.label: row.costs for row in rows},
+            at_once,
+            go_on=f"kdseg sweep {display_path(read.path)}",
+            score=lambda run: text_score(read, rows, run),
+        )
+
+    done = run_sweep(read, rows, watch(rows), at_once) if search is None else search_sweep(read, search, watch, at_once)
     _print_table(read, done, as_json=as_json)
     if done.failures:
         sys.exit(1)
@@ -69,7 +78,7 @@ def _print_plan(read: SweepFile, rows: Sequence[Row], *, as_json: bool) -> None:
     """Print the runs that would be made, and which are there."""
     from kdseg.engine.folders.files import json_text
     from kdseg.engine.study.conduct import run_states
-    from kdseg.engine.study.runs import in_order
+    from kdseg.engine.study.planned import in_order
 
     states = run_states(in_order(run for row in rows for run in row.variant.runs), {})
     if as_json:

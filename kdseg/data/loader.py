@@ -35,13 +35,14 @@ class Unlabelled:
     """Of each step, over all processes and micro-batches."""
 
 
-def steps_per_epoch(samples: int, batch_size: int, unlabelled: int = 0) -> int:
+def steps_per_epoch(samples: int, batch_size: int, unlabelled: int = 0, *, split: str = "the training split") -> int:
     """Give the steps in which an epoch sees each of its samples at most once; what is left over waits for the next.
 
     Args:
         samples: of the training split.
         batch_size: of a step.
         unlabelled: those of them that are of no epoch.
+        split: what a person calls it.
 
     Raises:
         KdsegError: not even one batch is there.
@@ -50,10 +51,10 @@ def steps_per_epoch(samples: int, batch_size: int, unlabelled: int = 0) -> int:
     if samples < needed:
         wanted = f"train.batch_size = {batch_size}" if not unlabelled else f"the {needed} that a step wants with labels"
         raise KdsegError(
-            f"the training split has {samples} samples, fewer than {wanted}; "
+            f"{split} has {samples} samples, fewer than {wanted}; "
             f"make {'batch_size' if not unlabelled else 'them'} {samples} or less"
             if samples
-            else "the training split has no samples"
+            else f"{split} has no samples"
         )
     return samples // needed
 

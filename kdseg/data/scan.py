@@ -54,6 +54,15 @@ class Scan:
         present = self.present.astype(np.int64)
         return present.T @ present
 
+    def pick(self, rows: Sequence[int] | Integers) -> Scan:
+        """Give the scan of some of the samples, in this order."""
+        return Scan(
+            sizes=self.sizes[rows],
+            pixels=self.pixels[rows],
+            boundary=self.boundary[rows],
+            defects=tuple(self.defects[row] for row in rows),
+        )
+
     def shares(self) -> ClassShares:
         """Give how often each class occurs."""
         counts, present = self.labelled_pixels, self.present

@@ -250,6 +250,11 @@ class Recipe:
     output: Annotated[Output, "where runs are written"] = field(factory=Output)
 
     @property
+    def data_seed(self) -> int:
+        """What the images follow from, where they are drawn."""
+        return self.seed if self.data.seed is None else self.data.seed
+
+    @property
     def unlabelled_images(self) -> int:
         """How many of a step's images come from `data.unlabelled`."""
         return 0 if self.data.unlabelled is None else self.data.unlabelled.of(self.train.batch_size)

@@ -8,10 +8,21 @@ from attrs import Factory, field, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, le, lt, optional
 
 from kdseg.components import Dataset
-from kdseg.recipe.validators import MOST_STEPS, divides_batch, exactly_one, one_participant
+from kdseg.recipe.validators import (
+    MOST_STEPS,
+    below_trials,
+    block_of_method,
+    divides_batch,
+    exactly_one,
+    one_participant,
+    parts_of_method,
+)
 
 MOST_IMAGES = 2**16
 """Images at a time, at most: more is no batch."""
+MOST_TRIALS = 2**16
+LARGEST_BLOCK = 2**20
+"""Images: no split has more."""
 LENGTHS = ("epochs", "steps", "steps_of")
 """The keys of `Train` that give the length of the run; a recipe says exactly one."""
 
@@ -88,6 +99,27 @@ class RareClasses:
 
 
 @frozen(kw_only=True)
+class Resample:
+    """Other training images than the whole split, so that trainings of one recipe differ in their sample.
+
+    What is drawn follows from the data's seed, the trial and the options here alone. Validation is left as it is.
+    """
+
+    method: Annotated[
+        Literal["disjoint", "bootstrap", "blocks"],
+        "disjoint: parts that share no image; bootstrap: as many draws as images, with replacement; blocks: so of "
+        "whole blocks of neighbours",
+    ]
+    trials: Annotated[int, "how many training sets there are: of `disjoint`, the parts that are all together"] = field(
+        validator=[ge(1), le(MOST_TRIALS), parts_of_method]
+    )
+    trial: Annotated[int, "which of them this run trains on, from 0"] = field(validator=[ge(0), below_trials])
+    block: Annotated[
+        int, "neighbouring images that stay together, frames of a clip say; 2 or more for `blocks`, 1 for `bootstrap`"
+    ] = field(default=1, validator=[ge(1), le(LARGEST_BLOCK), block_of_method])
+
+
+@frozen(kw_only=True)
 class Unlabelled:
     """Images without labels, a share of each batch: masks that their dataset may have are not looked at."""
 
@@ -113,6 +145,10 @@ class Data:
     val: Annotated[Dataset, "options of the dataset that differ for the validation split"] = Factory(
         lambda data: data.dataset, takes_self=True
     )
+    seed: Annotated[
+        int | None, "with which a dataset draws its images, and `resample` its parts; default: the recipe's `seed`"
+    ] = field(default=None, validator=optional(ge(0)))
+    resample: Annotated[Resample | None, "train on a sample of the training split; left out: on all of it"] = None
     augment: Annotated[tuple[ByName, ...], "albumentations classes by their own names, in order"] = ()
     rare_classes: Annotated[
         RareClasses | None, "draw training images by the classes that they hold; left out: each once an epoch"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attrs import Attribute
 
     from kdseg.recipe.schema import Evaluate, Recipe, Weights
-    from kdseg.recipe.schema_train import Train
+    from kdseg.recipe.schema_train import Resample, Train
 
 
 def exactly_one(table: Any, keys: Sequence[str]) -> None:
@@ -38,6 +38,26 @@ def one_participant(_train: Train, _: Attribute[Any], value: dict[str, int] | No
         raise ValueError("must be one participant's number of steps, such as { student = 600 }")
     if value is not None and max(value.values()) > MOST_STEPS:
         raise ValueError(f"must be <= {MOST_STEPS} steps")
+
+
+def parts_of_method(resample: Resample, _: Attribute[int], value: int) -> None:
+    """Refuse a single part: it would be the whole split."""
+    if resample.method == "disjoint" and value == 1:
+        raise ValueError('must be >= 2 with method = "disjoint", of which one part is the whole split: 1')
+
+
+def below_trials(resample: Resample, _: Attribute[int], value: int) -> None:
+    """Refuse a trial that is none of the trials."""
+    if value >= resample.trials > 0:
+        raise ValueError(f"must be < trials, which is {resample.trials}, as trials count from 0: {value}")
+
+
+def block_of_method(resample: Resample, _: Attribute[int], value: int) -> None:
+    """Refuse blocks where single images are drawn, and single images where blocks are."""
+    if resample.method == "blocks" and value == 1:
+        raise ValueError('must be >= 2 with method = "blocks"; to draw single images, say "bootstrap": 1')
+    if resample.method == "bootstrap" and value > 1:
+        raise ValueError(f'must be 1 with method = "bootstrap", which draws single images; or say "blocks": {value}')
 
 
 def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:

@@ -31,12 +31,14 @@ _THINGS = tuple(CITYSCAPES.names[label] for label in THINGS)
 class SynthRoad(Dataset):
     """Road scenes drawn on the fly, with the classes of Cityscapes: no disk, no download, no end.
 
-    Each image is a pure function of the seed here, the split and its index. The recipe's own seed changes none, so runs
-    of several seeds are judged on the same images. `docs/synthroad.md` lists the classes that occur.
+    Each image is a pure function of the seed here, the split and its index, and of `data.seed` where a recipe says it.
+    The recipe's own seed changes none, so runs of several seeds are judged on the same images. `docs/synthroad.md`
+    lists the classes that occur.
     """
 
     name: ClassVar[str] = "synthroad"
     splits: ClassVar[tuple[str, ...]] = tuple(_IMAGES)
+    draws: ClassVar[bool] = True
     size: Annotated[tuple[int, int], "height and width, 32..2048"] = field(
         default=(64, 128), validator=deep_iterable(and_(ge(32), le(2048)))
     )
@@ -71,11 +73,12 @@ class SynthRoad(Dataset):
 
     def build(self, ctx: DatasetContext) -> Samples:
         """Give a split's scenes."""
+        from kdseg.data.streams import stream
         from kdseg_road.synthroad.samples import SynthRoadSamples
 
         noisy = ctx.split == "train"
         return SynthRoadSamples(
-            seed=self.seed,
+            seed=self.seed if ctx.data_seed is None else stream(self.seed, "synthroad-data-seed", ctx.data_seed),
             split=ctx.split,
             images=self.images or _IMAGES[ctx.split],
             size=self.size,

@@ -43,7 +43,8 @@ def test_every_recipe_of_a_page_loads(recipe_block, beside):
 
 
 def test_every_study_of_a_page_is_read_and_its_runs_planned(pages, beside):
-    from kdseg.engine.study.runs import in_order, plan_sweep
+    from kdseg.engine.study.planned import in_order
+    from kdseg.engine.study.runs import plan_sweep
     from kdseg.engine.study.search import first_variants
     from kdseg.engine.study.sweep_file import read_sweep
 

@@ -26,6 +26,8 @@ HUGE = 2**63 - 1
 MEANT = {
     "seed": [0, HUGE],
     "train.workers": [0],  # this process loads
+    "data.seed": [0, HUGE],
+    "data.resample.trial": [0],
     "data.mean.0": [0],
     "data.mean.1": [0],
     "data.mean.2": [0],

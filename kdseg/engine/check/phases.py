@@ -34,7 +34,7 @@ from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.weights import check_weights, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
-from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, split_context
+from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, resampled_split, split_context
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
@@ -152,7 +152,10 @@ def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Sample
         dataset = data.for_split(split)
         key = "data.dataset" if dataset is data.dataset else f"data.{split}"
         with found.at(key):
-            opened[split] = _open(found, key, split, num_classes, dataset.build(split_context(recipe, split)))
+            samples = dataset.build(split_context(recipe, split))
+            with found.at("data.resample"):
+                samples = resampled_split(recipe, split, samples)
+            opened[split] = _open(found, key, split, num_classes, samples)
     if data.unlabelled is not None:
         with found.at("data.unlabelled.split"):
             refuse_unknown(data.unlabelled.dataset, data.unlabelled.split)
@@ -165,7 +168,8 @@ def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Sample
             if data.unlabelled is not None:
                 with found.at("data.unlabelled.share"):
                     check_unlabelled_share(train, data.unlabelled, world)
-            steps_per_epoch(len(opened["train"]), train.batch_size, recipe.unlabelled_images)
+            split = "the training split" if data.resample is None else "the training split, resampled,"
+            steps_per_epoch(len(opened["train"]), train.batch_size, recipe.unlabelled_images, split=split)
     found.end_of_phase()
     return opened
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from attrs import frozen
 from rich.progress import Progress
 
-from kdseg.components import KINDS, Diagnostic, DiagnosticContext
+from kdseg.components import KINDS, Arm, Diagnostic, DiagnosticContext
 from kdseg.data.images import unit_images
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches
 from kdseg.data.pictures import make_folder, write_image
+from kdseg.data.resample import resampled
 from kdseg.diagnostics import Example
-from kdseg.engine.judge.trials import find_trials, refuse_other_classes
+from kdseg.engine.judge.trials import find_network, find_trials, refuse_other_classes
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.single import component_from_settings
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from kdseg.data.samples import Sample, Samples
     from kdseg.diagnostics import Findings
     from kdseg.engine.models.model import SegmentationModel
+    from kdseg.recipe.load import LoadedRecipe
 
 EXAMPLES = 4
 """Images that are shown again for pictures."""
@@ -84,19 +87,35 @@ class _Networks:
             return self.whole_image.logits(model, images)
 
     def examples(self, samples: Samples) -> Iterator[Example]:
-        """Show a few images again."""
-        chosen = Chosen(samples, EXAMPLES)
-        for sample in (labelled(chosen[index]) for index in range(len(chosen))):
+        """Show images again."""
+        for sample in (labelled(samples[index]) for index in range(len(samples))):
             assert sample.mask is not None  # labelled
             images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
             yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=_Shown(self, images))
 
 
+@frozen(kw_only=True)
+class ArmRuns:
+    """An arm and its networks."""
+
+    arm: Arm
+    paths: Sequence[Path]
+    """Of its trials, as `kdseg.engine.judge.trials.find_trials` takes them."""
+
+    @classmethod
+    def of(cls, name: str, paths: Sequence[Path]) -> ArmRuns:
+        """Take finished runs for an arm: each has learned from something of its own."""
+        named = ", ".join(map(display_path, paths))
+        return cls(arm=Arm(name=name, samples=tuple(range(len(paths))), description=f"Runs: {named}"), paths=paths)
+
+
 def diagnose(
     name: str,
-    paths: Sequence[Path],
+    arms: Sequence[ArmRuns],
     *,
     settings: Sequence[str],
+    reference: Path | None = None,
+    shown: LoadedRecipe | None = None,
     split: str,
     models: Sequence[str],
     which: Literal["best", "last"],
@@ -104,38 +123,46 @@ def diagnose(
     batch_size: int | None,
     trust_code: bool,
     console: Console,
+    pictures: Sequence[str] = (),
 ) -> Findings:
-    """Run a diagnostic over networks, each a trial, on a split of the first run's dataset.
-
-    Windows, scales, mirroring and precision are as the first run's recipe says.
+    """Run a diagnostic over networks, each a trial, on a split of a dataset.
 
     Args:
         name: the diagnostic's.
-        paths: of the trials, as `kdseg.engine.judge.trials.find_trials` takes them.
+        arms: the trials; of a second arm as many as of the first.
         settings: what each `--set` says of the diagnostic's options.
-        split: of the first run's dataset.
+        reference: where the network lies whose probabilities are a target beside the labels; None without one.
+        shown: the recipe whose dataset, windows, scales, mirroring and precision hold; that of the first run, where
+            None.
+        split: of the dataset.
         models: as `find_trials` takes them.
         which: weights, "best" or "last".
         images: how many, spread evenly over the split; all, where None.
         batch_size: images, or windows of one, at once; the recipe's, where None.
         trust_code: as `find_trials` takes it.
         console: shows progress.
+        pictures: ids of the samples that are pictured; some, spread evenly over the images, where none is given.
 
     Raises:
         KdsegError: where the diagnostic, an option, a network or the split is not there, or they do not fit.
     """
-    trials = find_trials(paths, models, which, trust_code=trust_code)
-    recipe = trials.loaded.recipe
-    component = component_from_settings(name, settings, KINDS["diagnostic"], trials.loaded.plugins.registry)
-    assert isinstance(component, Diagnostic)
-    refuse_other_classes(trials)
+    found = [find_trials(each.paths, models, which, trust_code=trust_code) for each in arms]
+    loaded = shown or found[0].loaded
+    recipe = loaded.recipe
+    component = diagnostic(name, settings, loaded)
+    trials = [trial for each in found for trial in each.each]
+    if reference is not None:
+        trials.insert(0, find_network(reference, which, trust_code=trust_code))
+    _refuse(component, arms, reference)
+    refuse_other_classes(trials, loaded)
     whole_split = open_split(recipe, split)
     refuse_unlabelled(whole_split, split)
     samples = Chosen(whole_split, images or len(whole_split))
+    pictured = _named(whole_split, pictures) if pictures else Chosen(samples, EXAMPLES)
     processes = Processes.start(recipe.train)
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     networks = _Networks(
-        [trial.network().to(processes.device) for trial in trials.each],
+        [trial.network().to(processes.device) for trial in trials],
         WholeImage.of(recipe.evaluate, at_once),
         processes,
     )
@@ -143,8 +170,11 @@ def diagnose(
     accumulator = component.build(
         DiagnosticContext(
             classes=classes,
-            trials=len(trials.each),
-            examples=lambda: networks.examples(samples) if processes.is_main else (),
+            trials=len(trials),
+            arms=tuple(each.arm for each in arms),
+            reference=None if reference is None else display_path(reference),
+            images=len(samples),
+            examples=lambda: networks.examples(pictured) if processes.is_main else (),
         )
     )
     loader = eval_batches(
@@ -166,6 +196,48 @@ def diagnose(
             bar.advance(task, count)
     processes.sum_(accumulator.tensors())
     return accumulator.compute()
+
+
+def diagnostic(name: str, settings: Sequence[str], loaded: LoadedRecipe) -> Diagnostic:
+    """Make a diagnostic of its name and settings.
+
+    Raises:
+        KdsegError: there is none, or an option does not fit.
+    """
+    component = component_from_settings(name, settings, KINDS["diagnostic"], loaded.plugins.registry)
+    assert isinstance(component, Diagnostic)
+    return component
+
+
+def _named(samples: Samples, ids: Sequence[str]) -> Samples:
+    """Give the samples of these ids.
+
+    Raises:
+        KdsegError: there is none of a name.
+    """
+    there = {samples[index].id: index for index in range(len(samples))}
+    for name in ids:
+        if name not in there:
+            raise KdsegError(
+                f"no image is called {name!r}{did_you_mean(name, there)}; the first is {next(iter(there))!r}"
+            )
+    return resampled(samples, np.array([there[name] for name in ids]))
+
+
+def _refuse(component: Diagnostic, arms: Sequence[ArmRuns], reference: Path | None) -> None:
+    """Refuse what a diagnostic cannot look at.
+
+    Raises:
+        KdsegError: saying what.
+    """
+    if len(arms) > 1 and not component.compares:
+        raise KdsegError(f"{component.name} holds no trials against others; leave --against out")
+    if reference is not None and not component.refers:
+        raise KdsegError(f"{component.name} takes no network as a target; leave --reference out")
+    counts = {each.arm.name: len(each.paths) for each in arms}
+    if len({*counts.values()}) > 1:
+        told = ", ".join(f"{count} of {label}" for label, count in counts.items())
+        raise KdsegError(f"trials are held against each other one by one; found {told}: give as many of both")
 
 
 def write_pictures(findings: Findings, folder: Path) -> dict[str, Path]:

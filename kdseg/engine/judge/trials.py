@@ -14,7 +14,7 @@ from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from kdseg.engine.models.model import SegmentationModel
@@ -48,10 +48,8 @@ class Trials:
     """The networks, and the recipe whose dataset they are shown."""
 
     each: tuple[Trial, ...]
-    first: Path
-    """The folder of the first run among them."""
     loaded: LoadedRecipe
-    """Its recipe."""
+    """The recipe of the first run among them."""
 
 
 def find_trials(
@@ -86,21 +84,36 @@ def find_trials(
         else:
             each.append(_of_run(path, found[number], next(names, None), which, trust_code=trust_code))
     first = next(iter(found.values()))
-    return Trials(each=tuple(each), first=first, loaded=load_recipe(first / RECIPE))
+    return Trials(each=tuple(each), loaded=load_recipe(first / RECIPE))
 
 
-def refuse_other_classes(trials: Trials) -> None:
+def find_network(path: Path, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
+    """Find one network: of a run the participant named student or the only one, or a copy of a model's folder.
+
+    Raises:
+        KdsegError: it is not there.
+    """
+    if (path / CARD).exists():
+        return Trial(named=path, folder=path, which=which, trusted=trust_code)
+    return _of_run(path, find_run(path), None, which, trust_code=trust_code)
+
+
+def refuse_other_classes(trials: Iterable[Trial], loaded: LoadedRecipe) -> None:
     """Refuse networks whose classes are not those of the images.
+
+    Args:
+        trials: the networks.
+        loaded: the recipe whose dataset they are shown.
 
     Raises:
         KdsegError: naming both.
     """
-    names = trials.loaded.recipe.data.dataset.class_table().names
-    for trial in trials.each:
+    names = loaded.recipe.data.dataset.class_table().names
+    for trial in trials:
         if trial.classes != names:
             raise KdsegError(
                 f"{display_path(trial.named)} tells apart {', '.join(trial.classes)}; the images are those of "
-                f"{display_path(trials.first)}, whose classes are {', '.join(names)}"
+                f"{display_path(loaded.path)}, whose classes are {', '.join(names)}"
             )
 
 

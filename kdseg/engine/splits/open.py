@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import asdict
+
+from kdseg.by_name import OptionError
 from kdseg.components import DatasetContext
+from kdseg.data.resample import resample, resampled
 from kdseg.data.unmasked import unmasked
 from kdseg.errors import KdsegError
 
@@ -21,7 +25,7 @@ def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) ->
     """Say which samples a split's dataset is to give: on `val`, with what the recipe's metrics read."""
     judging = (*metrics, *(recipe.evaluate.metrics if split == "val" else ()))
     extras = dict.fromkeys(extra for metric in judging for extra in metric.extras)
-    return DatasetContext(split=split, seed=recipe.seed, extras=tuple(extras))
+    return DatasetContext(split=split, seed=recipe.data_seed, data_seed=recipe.data.seed, extras=tuple(extras))
 
 
 def open_unlabelled(recipe: Recipe, spec: Unlabelled) -> Samples:
@@ -30,7 +34,8 @@ def open_unlabelled(recipe: Recipe, spec: Unlabelled) -> Samples:
     Raises:
         KdsegError: its files are not there.
     """
-    return unmasked(spec.dataset.build(DatasetContext(split=spec.split, seed=recipe.seed)))
+    ctx = DatasetContext(split=spec.split, seed=recipe.data_seed, data_seed=recipe.data.seed)
+    return unmasked(spec.dataset.build(ctx))
 
 
 def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Samples:
@@ -41,7 +46,23 @@ def open_split(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) -> Sa
     """
     dataset = recipe.data.for_split(split)
     refuse_unknown(dataset, split)
-    return dataset.build(split_context(recipe, split, metrics))
+    samples = dataset.build(split_context(recipe, split, metrics))
+    try:
+        return resampled_split(recipe, split, samples)
+    except OptionError as error:
+        raise error.below("data.resample") from None
+
+
+def resampled_split(recipe: Recipe, split: str, samples: Samples) -> Samples:
+    """Give what a recipe takes of a whole split: of the one to train on, as `data.resample` says; of others, all.
+
+    Raises:
+        OptionError: naming the key of `data.resample` that asks for more than there is.
+    """
+    options = recipe.data.resample
+    if split != "train" or options is None:
+        return samples
+    return resampled(samples, resample(len(samples), seed=recipe.data_seed, **asdict(options)))
 
 
 def refuse_unknown(dataset: Dataset, split: str) -> None:

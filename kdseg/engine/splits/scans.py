@@ -7,9 +7,10 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kdseg.cache import cache_folder
+from kdseg.data.resample import ResampledFiles
 from kdseg.data.scan import Scan, empty_scan, scan
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
@@ -40,6 +41,9 @@ def scan_split(split: Split, registry: Registry, *, workers: int, most: int | No
         workers: processes that read; 0 reads in this one.
         most: of samples that lie in no files, scan so many, evenly spaced.
     """
+    if isinstance(split.samples, ResampledFiles):  # the whole split is kept, for all who take some of it
+        whole = scan_split(evolve(split, samples=split.samples.samples), registry, workers=workers)
+        return whole.pick(split.samples.indices)
     if not lie_in_files(split.samples):
         length = len(split.samples)
         read = min(length, most or length)
@@ -112,13 +116,7 @@ class _Kept:
 
     def pick(self, stamps: Sequence[str]) -> Scan:
         """Give the rows of these stamps, in this order."""
-        chosen = [self.rows[stamp] for stamp in stamps]
-        return Scan(
-            sizes=self.scan.sizes[chosen],
-            pixels=self.scan.pixels[chosen],
-            boundary=self.scan.boundary[chosen],
-            defects=tuple(self.scan.defects[row] for row in chosen),
-        )
+        return self.scan.pick([self.rows[stamp] for stamp in stamps])
 
     def joined(self, stamps: Sequence[str], more: Scan) -> _Kept:
         """Give it with more rows."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kdseg.cache import cache_folder
+from kdseg.data.resample import ResampledFiles, resampled
 from kdseg.data.store import StoredSamples, stored_bytes, write_store
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
@@ -60,7 +61,11 @@ def raw_samples(checked: Checked) -> Iterator[Checked]:
             split = split_of(checked, name)
             if _can_be_kept(split, checked):
                 registry, workers = checked.loaded.plugins.registry, checked.loaded.recipe.train.workers
-                found[name] = stack.enter_context(_stored(split, registry, where, workers))
+                samples = split.samples
+                if isinstance(samples, ResampledFiles):  # the whole split is kept, for all who take some of it
+                    split = evolve(split, samples=samples.samples)
+                stored = stack.enter_context(_stored(split, registry, where, workers))
+                found[name] = resampled(stored, samples.indices) if isinstance(samples, ResampledFiles) else stored
         yield evolve(checked, **found)
 
 

@@ -15,14 +15,14 @@ import torch
 from attrs import define, field, frozen
 
 from kdseg.engine.machine.signals import CAUGHT
-from kdseg.engine.study.runs import in_order
+from kdseg.engine.study.planned import in_order
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kdseg.engine.study.runs import SweepRun
+    from kdseg.engine.study.planned import PlannedRun
 
 POLL_SECONDS = 0.1
 TOLD_LINES = 3
@@ -32,16 +32,16 @@ TOLD_LINES = 3
 class Watch:
     """What is told while runs are made; each method does nothing here."""
 
-    def planned(self, runs: Sequence[SweepRun], done: int) -> None:
+    def planned(self, runs: Sequence[PlannedRun], done: int) -> None:
         """Say what is to be done."""
 
-    def started(self, run: SweepRun) -> None:
+    def started(self, run: PlannedRun) -> None:
         """A process began."""
 
-    def waits(self, run: SweepRun) -> None:
+    def waits(self, run: PlannedRun) -> None:
         """Another process, of a sweep that was killed, is at this run."""
 
-    def ended(self, run: SweepRun, seconds: float, failure: str | None) -> None:
+    def ended(self, run: PlannedRun, seconds: float, failure: str | None) -> None:
         """A run is finished, or failed with these last lines."""
 
     def stopping(self, number: int) -> None:
@@ -52,7 +52,7 @@ class Watch:
 class Child:
     """A process that trains."""
 
-    run: SweepRun
+    run: PlannedRun
     process: subprocess.Popen[bytes]
     log: Path
     slot: int
@@ -65,16 +65,16 @@ def jobs_here() -> int:
 
 
 @contextmanager
-def sweep_lock(folder: Path) -> Iterator[None]:
-    """Keep the sweep's folder for this process.
+def study_lock(folder: Path) -> Iterator[None]:
+    """Keep the folder of a study for this process.
 
     Raises:
         KdsegError: another one has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = _locked(folder / "locks" / "sweep")
+    handle = _locked(folder / "locks" / "study")
     if handle is None:
-        raise KdsegError(f"{display_path(folder)}: another process is at this sweep; wait for it, or stop it")
+        raise KdsegError(f"{display_path(folder)}: another process makes runs in it; wait for it, or stop it")
     try:
         yield
     finally:
@@ -110,7 +110,7 @@ class Children:
     """Processes that were sent a signal, and which."""
     _waited_for: set[str] = field(factory=set)
 
-    def make(self, runs: Sequence[SweepRun]) -> None:
+    def make(self, runs: Sequence[PlannedRun]) -> None:
         """Make runs and what they need, those left out that are finished.
 
         Raises:
@@ -131,7 +131,7 @@ class Children:
                     raise SystemExit(128 + self._signals[0])
                 time.sleep(POLL_SECONDS)
 
-    def _launch(self, waiting: list[SweepRun]) -> None:
+    def _launch(self, waiting: list[PlannedRun]) -> None:
         """Start what can be started, and give up what cannot be any more."""
         for run in list(waiting):
             failed = next((teacher.name for teacher in run.needs if teacher.name in self.failures), None)
@@ -147,7 +147,7 @@ class Children:
                     self._waited_for.add(run.name)
                     self.watch.waits(run)
 
-    def _start(self, run: SweepRun, lock: int) -> None:
+    def _start(self, run: PlannedRun, lock: int) -> None:
         """Start a run's process, which keeps the lock until it ends, should this one be killed."""
         try:
             if run.finished() is not None:  # by the process that was waited for
@@ -194,7 +194,7 @@ class Children:
             elif not self._signals:
                 self._end(child.run, time.monotonic() - child.began, _last_words(child.log, status))
 
-    def _end(self, run: SweepRun, seconds: float, failure: str | None) -> None:
+    def _end(self, run: PlannedRun, seconds: float, failure: str | None) -> None:
         if failure is None:
             self._done.add(run.name)
         else:

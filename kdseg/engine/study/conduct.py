@@ -9,9 +9,10 @@ from attrs import frozen
 from kdseg.data.pictures import write_image
 from kdseg.engine.folders.files import disk_told, write_json, write_whole
 from kdseg.engine.study.checks import check_sweep
-from kdseg.engine.study.children import Children, jobs_here, sweep_lock
+from kdseg.engine.study.children import Children, jobs_here, study_lock
 from kdseg.engine.study.picture import draw_table
-from kdseg.engine.study.runs import in_order, plan_sweep
+from kdseg.engine.study.planned import in_order
+from kdseg.engine.study.runs import plan_sweep
 from kdseg.engine.study.table import make_table, markdown
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from kdseg.engine.study.checks import Row
     from kdseg.engine.study.children import Watch
-    from kdseg.engine.study.runs import SweepRun
+    from kdseg.engine.study.planned import PlannedRun
     from kdseg.engine.study.sweep_file import SweepFile
 
 STATE = "sweep.json"
@@ -56,12 +57,12 @@ def run_sweep(file: SweepFile, rows: Sequence[Row], watch: Watch, jobs: int | No
         jobs: how many at once; where None, as the file says.
 
     Raises:
-        KdsegError: the folder cannot be written, or another process is at this sweep.
+        KdsegError: the folder cannot be written, or another process makes runs in it.
         SystemExit: after a signal, with a checkpoint of each run written.
     """
     runs = [run for row in rows for run in row.variant.runs]
     way_on = f"when that is mended, go on: kdseg sweep {file.path}"
-    with disk_told(file.folder, way_on), sweep_lock(file.folder):
+    with disk_told(file.folder, way_on), study_lock(file.folder):
         children = Children(folder=file.folder, jobs=jobs or file.sweep.jobs or jobs_here(), watch=watch)
         try:
             children.make(runs)
@@ -80,17 +81,17 @@ def conclude(file: SweepFile, rows: Sequence[Row], failures: Mapping[str, str]) 
     return Conducted(table=table, failures=failures)
 
 
-def write_state(file: SweepFile, runs: Iterable[SweepRun], failures: Mapping[str, str]) -> None:
+def write_state(file: SweepFile, runs: Iterable[PlannedRun], failures: Mapping[str, str]) -> None:
     """Write which runs there are and where they lie: for people and scripts, what is done is read off the runs."""
     write_json(file.folder / STATE, {"file": str(file.path), "runs": run_states(in_order(runs), failures)})
 
 
-def run_states(runs: Iterable[SweepRun], failures: Mapping[str, str]) -> list[dict[str, Any]]:
+def run_states(runs: Iterable[PlannedRun], failures: Mapping[str, str]) -> list[dict[str, Any]]:
     """Say of each run whether it is there."""
     return [_state(run, run.finished(), failures.get(run.name)) for run in runs]
 
 
-def _state(run: SweepRun, folder: Path | None, failure: str | None) -> dict[str, Any]:
+def _state(run: PlannedRun, folder: Path | None, failure: str | None) -> dict[str, Any]:
     return {
         "name": run.name,
         "row": run.label or None,

@@ -1,4 +1,4 @@
-"""The runs of a sweep: its arms, at each point of their grids, with each seed, and the teachers that they need."""
+"""The runs of a sweep: its arms, at each point of their grids, with each seed."""
 
 from __future__ import annotations
 
@@ -10,58 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from kdseg.engine.folders.run_folder import recipe_digest
-from kdseg.engine.models.weights import finished_run, source_places, weighted_models
+from kdseg.engine.study.planned import plan_run
 from kdseg.errors import KdsegError, ProblemsError
-from kdseg.recipe.keys import join_key, string_text
+from kdseg.recipe.keys import join_key
 from kdseg.recipe.layers import remember
-from kdseg.recipe.load import LoadedRecipe, find_recipe, load_recipe
-from kdseg.recipe.save import plain_value, save_recipe
-from kdseg.recipe.schema import Output, Recipe
+from kdseg.recipe.load import find_recipe, load_recipe
+from kdseg.recipe.save import plain_value
+from kdseg.recipe.schema import Output
 from kdseg.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
+    from kdseg.engine.study.planned import PlannedRun
     from kdseg.engine.study.sweep_file import Axis, SweepFile
+    from kdseg.recipe.load import LoadedRecipe
 
 Point = tuple[tuple[str, Any], ...]
 """A point of a grid: keys of the recipe with their values, as plain data."""
 _LONGEST_SLUG = 60
-
-
-@frozen(kw_only=True, eq=False)
-class SweepRun:
-    """One run that the sweep makes, or finds."""
-
-    name: str
-    loaded: LoadedRecipe
-    """Its recipe, as the run is found again by it."""
-    file: Path
-    """Where that recipe lies for the process that trains it."""
-    seed: int
-    label: str
-    """The row of the table that it belongs to; empty for a teacher."""
-    needs: tuple[SweepRun, ...] = ()
-    """Teachers that are trained before it."""
-    places: tuple[LoadedRecipe, ...]
-    """The recipe once for each folder in which it is looked for; in the first it is trained."""
-
-    def finished(self) -> Path | None:
-        """Give the folder of the finished run, where there is one."""
-        return finished_run(self.places)
-
-    def write(self) -> None:
-        """Write the recipe for the process that trains it; a file of the user's own is left alone."""
-        if self.file != self.loaded.path:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            save_recipe(self.loaded.recipe, self.loaded.plugins.registry, self.file)
-
-    def words(self) -> tuple[str, ...]:
-        """Give the words of the command that trains it, after `kdseg`."""
-        folder = string_text(str(self.places[0].recipe.output.folder))
-        return ("run", str(self.file), "--set", f"output.folder={folder}", "--resume", "--json")
 
 
 @frozen(kw_only=True, eq=False)
@@ -72,7 +39,7 @@ class Variant:
     point: Point
     asked: LoadedRecipe
     """Its recipe with the first seed, the recipes of its teachers as they are."""
-    runs: tuple[SweepRun, ...]
+    runs: tuple[PlannedRun, ...]
     """One a seed."""
 
     @property
@@ -147,76 +114,12 @@ def _recipe_file(file: SweepFile, arm: str) -> str | Path:
     return beside if beside.is_file() else find_recipe(said)
 
 
-def _run(file: SweepFile, arm: str, point: Point, asked: LoadedRecipe, seed: int) -> SweepRun:
+def _run(file: SweepFile, arm: str, point: Point, asked: LoadedRecipe, seed: int) -> PlannedRun:
     """Give the run of one seed, which starts from teachers of its own or from those that all share."""
     name = "-".join([arm, *([_slug(point)] if point else []), f"seed{seed}"])
-    recipe, needs = evolve(asked.recipe, seed=seed, name=name), []
-    for model, _, weights in weighted_models(recipe):
-        if weights.recipe is not None:
-            teacher = _teacher(file, evolve(asked, recipe=recipe), model, seed)
-            needs.append(teacher)
-            recipe = _with_recipe(recipe, model, teacher.file)
-    loaded = evolve(asked, recipe=recipe)
-    return SweepRun(
-        name=name,
-        loaded=loaded,
-        file=file.folder / "recipes" / f"{name}.toml",
-        seed=seed,
-        label=label_of(arm, point),
-        needs=tuple(needs),
-        places=(loaded,),
-    )
-
-
-def _teacher(file: SweepFile, asking: LoadedRecipe, model: str, seed: int) -> SweepRun:
-    """Give the run that a participant's weights come from."""
-    weights = next(weights for name, _, weights in weighted_models(asking.recipe) if name == model)
-    assert weights.recipe is not None
-    loaded, needs = load_recipe(weights.recipe), []
-    own = file.sweep.teachers == "own"
-    recipe = evolve(loaded.recipe, seed=seed) if own else loaded.recipe
-    for name, _, its_weights in weighted_models(recipe):
-        if its_weights.recipe is not None:
-            needs.append(_teacher(file, evolve(loaded, recipe=evolve(recipe, output=asking.recipe.output)), name, seed))
-            recipe = _with_recipe(recipe, name, needs[-1].file)
-    loaded = evolve(loaded, recipe=recipe)
-    name = f"{recipe.name}-seed{recipe.seed}-{recipe_digest(loaded)[:8]}"
-    places = [
-        evolve(place, recipe=evolve(recipe, output=place.recipe.output)) for place in source_places(asking, weights)
-    ]
-    return SweepRun(
-        name=name,
-        loaded=loaded,
-        # By its content: what is trained from an older state of the recipe is not mistaken for this.
-        file=file.folder / "recipes" / f"{name}.toml" if own else weights.recipe,
-        seed=recipe.seed,
-        label="",
-        needs=tuple(needs),
-        places=tuple(places),
-    )
-
-
-def _with_recipe(recipe: Recipe, model: str, file: Path) -> Recipe:
-    spec: Any = recipe.models[model]
-    changed = evolve(spec, weights=evolve(spec.weights, recipe=file))
-    return evolve(recipe, models={**recipe.models, model: changed})
-
-
-def in_order(runs: Iterable[SweepRun]) -> list[SweepRun]:
-    """Give runs in the order in which they are trained: seed after seed, so that what is there early is paired.
-
-    Each comes once, after the teachers that it needs.
-    """
-    ordered: dict[Path, SweepRun] = {}
-
-    def add(run: SweepRun) -> None:
-        for teacher in run.needs:
-            add(teacher)
-        ordered.setdefault(run.file, run)
-
-    for run in sorted(runs, key=lambda run: run.seed):
-        add(run)
-    return list(ordered.values())
+    loaded = evolve(asked, recipe=evolve(asked.recipe, seed=seed, name=name))
+    own = (lambda recipe: evolve(recipe, seed=seed)) if file.sweep.teachers == "own" else None
+    return plan_run(loaded, file.folder, label_of(arm, point), own)
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.folders.files import disk_told
 from kdseg.engine.study.checks import check_sweep
-from kdseg.engine.study.children import Children, jobs_here, sweep_lock
+from kdseg.engine.study.children import Children, jobs_here, study_lock
 from kdseg.engine.study.conduct import Conducted, conclude, write_state
 from kdseg.engine.study.runs import Variant, plan_variant
 from kdseg.engine.study.table import read_summary, score_of
@@ -86,7 +86,7 @@ def search_sweep(
     at_once = max(jobs // len(file.sweep.seeds), 1)
     failures: dict[str, str] = {}
     best: list[Variant] = []
-    with disk_told(file.folder, f"when that is mended, go on: kdseg sweep {file.path}"), sweep_lock(file.folder):
+    with disk_told(file.folder, f"when that is mended, go on: kdseg sweep {file.path}"), study_lock(file.folder):
         backend = optuna.storages.journal.JournalFileBackend(str(file.folder / "search.journal"))
         storage = optuna.storages.JournalStorage(backend)
         for row in first:

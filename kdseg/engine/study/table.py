@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kdseg.engine.study.checks import Row
-    from kdseg.engine.study.runs import SweepRun
+    from kdseg.engine.study.planned import PlannedRun
     from kdseg.engine.study.sweep_file import SweepFile
 
 NOTHING = "–"
 
 
-def read_summary(run: SweepRun) -> dict[str, Any] | None:
+def read_summary(run: PlannedRun) -> dict[str, Any] | None:
     """Give the summary of a finished run, with its folder; None where it is not finished."""
     folder = run.finished()
     if folder is None:
@@ -36,6 +36,16 @@ def score_of(summary: Mapping[str, Any], learner: str, metric: str, which: str) 
     participant = summary["participants"][learner]
     value = participant[metric] if which == "last" else (participant["best"] or {}).get("value")
     return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def text_score(file: SweepFile, rows: Sequence[Row], run: PlannedRun) -> str | None:
+    """Say what a finished run came to; None of a teacher, or where it is no number."""
+    summary = read_summary(run)
+    learner = next((row.learner for row in rows if row.label == run.label), None)
+    score = (
+        None if summary is None or learner is None else score_of(summary, learner, summary["metric"], file.sweep.which)
+    )
+    return None if summary is None or score is None else f"{summary['metric']} {score:.4f}"
 
 
 def make_table(file: SweepFile, rows: Sequence[Row], failures: Mapping[str, str]) -> dict[str, Any]:
@@ -104,7 +114,7 @@ def _row(
     }
 
 
-def _teacher_seconds(teachers: Iterable[SweepRun]) -> list[float]:
+def _teacher_seconds(teachers: Iterable[PlannedRun]) -> list[float]:
     found = []
     for teacher in teachers:
         summary = read_summary(teacher)

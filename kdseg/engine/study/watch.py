@@ -1,4 +1,4 @@
-"""A sweep's progress: a bar where a person watches, a line a run where none does."""
+"""A study's progress: a bar where a person watches, a line a run where none does."""
 
 from __future__ import annotations
 
@@ -8,25 +8,41 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kdseg.engine.study.children import Watch
-from kdseg.engine.study.table import read_summary, score_of
-from kdseg.errors import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
-    from kdseg.engine.study.checks import Row
-    from kdseg.engine.study.runs import SweepRun
-    from kdseg.engine.study.sweep_file import SweepFile
+    from kdseg.engine.study.costs import Costs
+    from kdseg.engine.study.planned import PlannedRun
 
 
 class ConsoleWatch(Watch):
     """Tells of runs on a console, with the time that is left: in proportion to the operations of the runs."""
 
-    def __init__(self, console: Console, file: SweepFile, rows: Sequence[Row], jobs: int) -> None:
-        self._console, self._file, self._jobs = console, file, jobs
-        self._rows = {row.label: row for row in rows}
+    def __init__(
+        self,
+        console: Console,
+        where: str,
+        costs: Mapping[str, Costs],
+        jobs: int,
+        *,
+        go_on: str,
+        score: Callable[[PlannedRun], str | None] = lambda _run: None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            console: where to tell.
+            where: the study's folder, as people know it.
+            costs: of a run, by its label.
+            jobs: runs at once.
+            go_on: the command that goes on after a stop.
+            score: says what a finished run came to.
+        """
+        self._console, self._where, self._of_label, self._jobs = console, where, costs, jobs
+        self._go_on, self._score = go_on, score
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
@@ -37,30 +53,29 @@ class ConsoleWatch(Watch):
         self._ended = 0
         self._seconds = self._made = 0.0
 
-    def planned(self, runs: Sequence[SweepRun], done: int) -> None:
+    def planned(self, runs: Sequence[PlannedRun], done: int) -> None:
         """Say how many runs are there and how many are to come."""
         for run in runs:
-            if run.label in self._rows:
-                costs = self._rows[run.label].costs
+            if costs := self._of_label.get(run.label):
                 self._costs[run.name] = costs.flops
                 # Shared out over the teachers that it needs: close enough to tell how long they take.
                 self._costs |= {teacher.name: costs.flops_before / len(run.needs) for teacher in run.needs}
         self._ended, self._costs = 0, {run.name: self._costs.get(run.name, 0.0) for run in runs}
         there = f"; {done} are there" if done else ""
-        self._print(f"{display_path(self._file.folder)}: {len(runs)} runs, {self._jobs} at once{there}")
+        self._print(f"{self._where}: {len(runs)} runs, {self._jobs} at once{there}")
         self._bar.start()
-        self._task = self._bar.add_task(self._file.name, total=len(runs), left="")
+        self._task = self._bar.add_task("runs", total=len(runs), left="")
 
-    def started(self, run: SweepRun) -> None:
+    def started(self, run: PlannedRun) -> None:
         """Tell of it."""
         self._began[run.name] = time.monotonic()
         self._print(f"{run.name}: begins")
 
-    def waits(self, run: SweepRun) -> None:
+    def waits(self, run: PlannedRun) -> None:
         """Tell of it."""
-        self._print(f"{run.name}: still under way in a process of a sweep that was killed; this one waits for it")
+        self._print(f"{run.name}: still under way in a process of a command that was killed; this one waits for it")
 
-    def ended(self, run: SweepRun, seconds: float, failure: str | None) -> None:
+    def ended(self, run: PlannedRun, seconds: float, failure: str | None) -> None:
         """Tell what came of it, and how long the rest will take."""
         cost = self._costs.pop(run.name, 0.0)
         self._ended += 1
@@ -75,7 +90,9 @@ class ConsoleWatch(Watch):
             for line in failure.splitlines():
                 self._print(f"  {line}")
         else:
-            self._print(f"{run.name}: {self._score(run)}in {duration(seconds)} {counted}")
+            self._print(
+                f"{run.name}: {f'{score} ' if (score := self._score(run)) else ''}in {duration(seconds)} {counted}"
+            )
         if not self._costs:
             self._bar.stop()
 
@@ -83,14 +100,7 @@ class ConsoleWatch(Watch):
         """Say that the runs write checkpoints."""
         self._bar.stop()
         self._print(f"stopping: the runs write their checkpoints (signal {number})")
-        self._print(f"to go on: kdseg sweep {display_path(self._file.path)}")
-
-    def _score(self, run: SweepRun) -> str:
-        summary = read_summary(run)
-        if summary is None or run.label not in self._rows:
-            return ""
-        score = score_of(summary, self._rows[run.label].learner, summary["metric"], self._file.sweep.which)
-        return "" if score is None else f"{summary['metric']} {score:.4f} "
+        self._print(f"to go on: {self._go_on}")
 
     def _left(self) -> str:
         if not self._made or not self._costs:

@@ -68,6 +68,17 @@ def test_the_report_says_what_the_files_hold(kdseg, root):
     assert train["defects"] == []
 
 
+def test_the_training_set_of_a_trial_is_shown(kdseg, root):
+    """And of a file that is drawn several times, each draw counts."""
+    resample = "data.resample={ method = 'disjoint', trial = 2, trials = 5 }"
+    status, out, _ = kdseg("data", "roads.toml", "--json", "--workers", "0", "--set", resample)
+    report = json.loads(out)
+    assert (status, report["train"]["images"], report["val"]["images"]) == (0, 2, 3)
+    resample = resample.replace("disjoint", "bootstrap")
+    status, out, _ = kdseg("data", "roads.toml", "--json", "--workers", "0", "--set", resample)
+    assert (status, json.loads(out)["train"]["images"]) == (0, 12)
+
+
 def test_a_sheet_shows_samples(kdseg, root):
     status, out, _ = kdseg("data", "roads.toml", "--split", "train", "-o", "sheets")
     assert status == 0

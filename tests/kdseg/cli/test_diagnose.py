@@ -76,18 +76,27 @@ def test_pictures_are_of_images_that_are_shown_once_more(found, finished, folder
         np.testing.assert_array_equal(picture, image // 2 + network.predict(image)[..., None])
 
 
+def test_pictures_are_of_the_images_that_are_named(kdseg, found, finished):
+    numbers = [sample.id for sample in samples_of(finished)]
+    words = ("hits", str(finished), "--images", "2", "--picture", numbers[5], "--picture", numbers[1])
+    assert list(found(*words)["pictures"]) == [f"image-{numbers[5]}", f"image-{numbers[1]}"]
+    told = f"no image is called 'x'; the first is {numbers[0]!r}\n"
+    assert kdseg("diagnose", "hits", str(finished), "--picture", "x") == (2, "", told)
+
+
 def test_bias_variance_is_that_of_the_networks(found, finished):
     findings = found("biasvar", str(finished), str(finished), "--model", "teacher", "--model", "student")
     table = load_recipe(finished / "latest/recipe.toml").recipe.data.dataset.class_table()
-    wanted = BiasVariance().build(DiagnosticContext(classes=table, trials=2))
+    wanted = BiasVariance().build(DiagnosticContext(classes=table, trials=2, images=8))
     networks = [load(finished, name) for name in ("teacher", "student")]
-    for sample in samples_of(finished):
+    for index, sample in enumerate(samples_of(finished)):
         images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
-            wanted.update([network(images) for network in networks], torch.from_numpy(sample.mask)[None])
+            wanted.update([network(images) for network in networks], torch.from_numpy(sample.mask)[None], [index])
     assert findings["scalars"] == pytest.approx(wanted.compute().scalars, rel=1e-5)
     assert findings["tables"]["class"].keys() == set(table.names)
-    assert findings["pictures"] == {}
+    maps = [f"bias_variance_map_{number}" for number in (1, 2, 3, 4)]
+    assert list(findings["pictures"]) == ["bias_variance_by_class", *maps]
 
 
 def test_teachability_is_that_of_the_first_network(kdseg, found, folder, finished):
@@ -119,6 +128,7 @@ def test_tables_hold_the_same_for_people(kdseg, folder, finished):
         ["share"],
         ["trial 0", f"{right:.4f}"],
         ["diagnosis/image-0.png"],
+        ["diagnosis/findings.json"],
     ]
 
 
@@ -151,7 +161,10 @@ def test_other_classes_are_refused(kdseg, folder, finished):
     card = json.loads((folder / "copy/model.json").read_text())
     (folder / "copy/model.json").write_text(json.dumps(card | {"classes": ["dark", "dim", "light"]}))
     run = (finished / "latest").resolve()
-    told = f"copy tells apart dark, dim, light; the images are those of {run}, whose classes are dark, middle, light\n"
+    told = (
+        f"copy tells apart dark, dim, light; the images are those of {run}/recipe.toml, whose classes are dark, "
+        "middle, light\n"
+    )
     assert kdseg("diagnose", "hits", str(finished), "copy") == (2, "", told)
 
 

@@ -77,6 +77,21 @@ def test_splits_and_seeds_share_no_image() -> None:
     assert len(set(drawn)) == len(drawn)
 
 
+def test_each_seed_of_the_data_gives_other_images_of_every_split() -> None:
+    """None of which any seed has in another split: what a network is judged by, no other has trained on."""
+    splits, seeds = ("train", "val", "test"), (None, 0, 1, 2)
+    assert SynthRoad.draws
+    drawn = [
+        pixels(SynthRoad().build(DatasetContext(split=split, seed=3, data_seed=seed))[index])
+        for split in splits
+        for seed in seeds
+        for index in range(5)
+    ]
+    assert len(set(drawn)) == len(drawn)
+    again = SynthRoad().build(DatasetContext(split="val", seed=4, data_seed=2))
+    assert pixels(again[4]) == drawn[5 * (len(seeds) + 3) + 4]
+
+
 def test_how_many_images_a_split_has() -> None:
     assert [len(scenes(split)) for split in ("train", "val", "test")] == [2000, 100, 100]
     assert len(scenes("val", images=7)) == 7

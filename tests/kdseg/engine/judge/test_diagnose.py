@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from kdseg.engine.judge.diagnose import Chosen, diagnose
+from kdseg.engine.judge.diagnose import ArmRuns, Chosen, diagnose
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -49,13 +49,13 @@ def test_processes_find_what_one_does(train, together, folder, name):
     words = {**SETTLED, "batch_size": 1, "models": ["student", "teacher"], "console": Console(quiet=True)}
 
     def work():
-        findings = diagnose(name, [run, run], **words)
+        findings = diagnose(name, [ArmRuns.of("trials", [run, run])], **words)
         rank = torch.distributed.get_rank()
         (folder / f"found-{rank}.json").write_text(json.dumps([findings.scalars, findings.tables]))
-        assert ("entropy_maps" in findings.pictures) == (name == "teachability" and rank == 0)
+        assert ({"entropy_maps", "bias_variance_map_1"}.isdisjoint(findings.pictures)) == (rank != 0)
 
     assert together(2, work) == [0, 0]
-    alone = diagnose(name, [run, run], **words)
+    alone = diagnose(name, [ArmRuns.of("trials", [run, run])], **words)
     for rank in range(2):
         scalars, tables = json.loads((folder / f"found-{rank}.json").read_text())
         assert scalars == pytest.approx(alone.scalars, rel=1e-10, nan_ok=True)
@@ -69,7 +69,7 @@ def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
     run = train(RECIPE).folder
     seen = []
 
-    def update(_self, trials, _target):
+    def update(_self, trials, _target, _indices):
         before = None
         for logits in trials:
             gc.collect()
@@ -78,8 +78,8 @@ def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
             seen.append(tuple(logits.shape))
             del logits
 
-    monkeypatch.setattr("kdseg_biasvar.decomposition.Decomposition.update", update)
-    diagnose("biasvar", [run] * 3, **SETTLED, models=["student"], console=Console(quiet=True))
+    monkeypatch.setattr("kdseg_biasvar.accumulator.Decomposition.update", update)
+    diagnose("biasvar", [ArmRuns.of("trials", [run] * 3)], **SETTLED, models=["student"], console=Console(quiet=True))
     assert len(seen) == 3 * 4
     assert len(set(seen)) == 2  # the last batch is smaller
 

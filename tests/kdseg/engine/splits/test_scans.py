@@ -12,6 +12,7 @@ import pytest
 from attrs import frozen
 
 from kdseg.components import Dataset, DatasetContext
+from kdseg.data.resample import resampled
 from kdseg.data.samples import ClassTable, Sample
 from kdseg.data.scan import scan
 from kdseg.engine.splits.scans import scan_split
@@ -73,11 +74,15 @@ def write(file, seed):
 
 
 @pytest.fixture
-def scanned(root):
-    """Scan the folder as it is, hold it against a fresh scan, and give what was read for it."""
+def registry():
     kind = next(entry.kind for entry in load_plugins().registry.of_kind("dataset"))
     entry = Entry(kind=kind, name="pngs", cls=Pngs, plugin="pngs", distribution="tests", version="1")
-    registry = Registry(entries=(entry,))
+    return Registry(entries=(entry,))
+
+
+@pytest.fixture
+def scanned(root, registry):
+    """Scan the folder as it is, hold it against a fresh scan, and give what was read for it."""
 
     def scanned():
         READ.clear()
@@ -120,6 +125,19 @@ def test_files_that_come_and_go_shift_nothing(scanned, root):
     write(root / "00.png", 5)
     assert scanned() == ["00.png"]
     assert scanned() == []
+
+
+def test_parts_of_a_split_share_what_is_known_of_it(root, registry):
+    """One that holds a file several times has a row for each."""
+    dataset = Pngs(root=root)
+    whole = dataset.build(DatasetContext(split="train", seed=0))
+    for indices in ([4, 1, 4], [0, 2], [5, 3]):
+        samples = resampled(whole, np.array(indices))
+        split = Split(name="train", dataset=dataset, samples=samples, num_classes=3)
+        found, fresh = scan_split(split, registry, workers=0), scan(samples, 3)
+        np.testing.assert_array_equal(found.pixels, fresh.pixels)
+        np.testing.assert_array_equal(found.sizes, fresh.sizes)
+    assert len(READ) == 6 + 3 + 2 + 2  # all of them once, and those of the fresh scans
 
 
 @pytest.mark.parametrize("damage", [b"", b"no archive", None])

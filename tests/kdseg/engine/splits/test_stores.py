@@ -75,6 +75,14 @@ def test_a_run_from_raw_arrays_is_the_run_from_the_files(folder, train, contents
     assert where == "disk" or not any((folder / "shm").iterdir())
 
 
+def test_the_whole_split_is_kept_for_all_trials(folder, train, contents):
+    for trial in range(2):
+        setting = f"data.resample={{ method = 'bootstrap', trial = {trial}, trials = 2 }}"
+        plain = contents(train(RECIPE, setting, name=f"plain{trial}").folder)
+        assert contents(train(RECIPE, setting, "data.store=disk", name=f"stored{trial}").folder) == plain
+    assert kept(folder) == [".raw", ".raw"]
+
+
 def test_images_without_labels_are_kept_too(folder, train, contents):
     """And an image that is damaged is told of before anything is trained."""
     shutil.copytree(folder / "roads", folder / "frames")

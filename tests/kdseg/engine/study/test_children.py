@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from kdseg.engine.study.children import Children, Watch, sweep_lock
+from kdseg.engine.study.children import Children, Watch, study_lock
 from kdseg.errors import KdsegError
 
 STAND_IN = '''
@@ -188,10 +188,10 @@ def test_a_process_that_outlived_its_sweep_is_waited_for(make, record, folder):
 
 def test_a_sweep_has_one_process(folder):
     with (
-        sweep_lock(folder / "sweep"),
-        pytest.raises(KdsegError, match="sweep: another process is at this sweep"),
-        sweep_lock(folder / "sweep"),
+        study_lock(folder / "sweep"),
+        pytest.raises(KdsegError, match="sweep: another process makes runs in it"),
+        study_lock(folder / "sweep"),
     ):
         pass
-    with sweep_lock(folder / "sweep"):
+    with study_lock(folder / "sweep"):
         pass

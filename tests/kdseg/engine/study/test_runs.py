@@ -6,7 +6,8 @@ import pytest
 
 from kdseg.engine.folders.run_folder import recipe_digest
 from kdseg.engine.study.checks import check_sweep
-from kdseg.engine.study.runs import in_order, plan_sweep
+from kdseg.engine.study.planned import in_order
+from kdseg.engine.study.runs import plan_sweep
 from kdseg.errors import KdsegError
 from kdseg.recipe.load import load_recipe
 

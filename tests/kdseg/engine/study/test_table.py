@@ -43,7 +43,7 @@ def table(sweep, study, monkeypatch):
             (folder / "summary.json").write_text(json.dumps(summary))
             return folder
 
-        monkeypatch.setattr("kdseg.engine.study.runs.SweepRun.finished", finished)
+        monkeypatch.setattr("kdseg.engine.study.planned.PlannedRun.finished", finished)
         return make_table(file, rows, failures or {})
 
     return table
