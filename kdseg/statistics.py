@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _TINY = 1e-300
 
@@ -42,6 +43,7 @@ def t_cdf(t: float, df: float) -> float:
     return 1 - tail if t > 0 else tail
 
 
+@lru_cache(maxsize=1024)
 def t_quantile(p: float, df: float) -> float:
     """Give the value that Student's t with `df` degrees of freedom stays below with the chance `p`, 0 < p < 1."""
     if p < 0.5:  # noqa: PLR2004 (it is symmetric)

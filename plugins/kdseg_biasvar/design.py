@@ -25,8 +25,7 @@ class Design:
     samples: int
     seeds: int
     numbers: tuple[int, ...]
-    """Of the training sets, in the order of the trials; two arms learned from the same where the numbers are the same.
-    """
+    """Of each sample's training set; two arms learned from the same where the numbers are the same."""
     one_set: bool
     """Whether all trials learned from the same images."""
 
@@ -72,6 +71,6 @@ def _design(arm: Arm) -> Design:
         description=arm.description,
         samples=len(arm.samples) if one_set else len(runs),
         seeds=1 if one_set else runs[arm.samples[0]],
-        numbers=tuple(range(len(arm.samples))) if one_set else tuple(runs),
+        numbers=tuple(arm.samples) if one_set else tuple(runs),
         one_set=one_set,
     )

@@ -64,13 +64,14 @@ def findings_of(
         scalars |= {f"{prefix}{name}": float(value) for name, value in whole.value.items()}
         tables[f"{prefix}class"] = _table(names, {"pixels": counted.sum(1), **classes.value})
         tables[f"{prefix}region"] = _table(REGIONS, {"pixels": counted.sum(0), **regions.value})
-        tables[f"{prefix}intervals"] = {name: _row(whole.interval(name)) for name in whole.left}
+        tables[f"{prefix}intervals"] = {name: _row(whole.interval(name)) for name in whole.judged}
         tables[f"{prefix}images"] = _over_images(arm, options, reference=ctx.reference is not None)
     if len(arms) > 1:
         paired = designs[0].numbers == designs[1].numbers
         apart = Difference(overall[0], overall[1], paired)
         by_classes = Difference(by_class[0], by_class[1], paired)
-        tables["difference"] = {name: _row(apart.interval(name)) for name in overall[0].left if name in overall[1].left}
+        common = [name for name in overall[0].judged if name in overall[1].value]
+        tables["difference"] = {name: _row(apart.interval(name)) for name in common}
         tables |= {f"difference_{name}": _table(names, by_classes.interval(name)) for name in BY_CLASS}
         scalars |= {f"difference_{name}": row["value"] for name, row in tables["difference"].items()}
     return Findings(

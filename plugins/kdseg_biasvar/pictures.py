@@ -70,9 +70,9 @@ def bar_chart(title: str, arms: Mapping[str, Table], measure: str) -> Image:
         write(sheet, row, (LEFT - 8, panel.at(0, y - (height - GAP) / 2)[1] + 5), BLACK, align=1)
         for table, colours in zip(arms.values(), COLOURS, strict=False):
             bias, error = max(table[row][f"{measure}_bias"], 0.0), table[row][measure]
-            if math.isfinite(error):
-                panel.bar((0, bias), (y - BAR + 1, y), colours[0])
-                panel.bar((bias, max(error, bias)), (y - BAR + 1, y), colours[1])
+            for part, colour in zip(((0.0, bias), (bias, error)), colours, strict=True):
+                if part[0] < part[1]:  # never of nan
+                    panel.bar(part, (y - BAR + 1, y), colour)
             y -= BAR
     panel.axes(ticks, ())
     write(sheet, title, (LEFT, TOP - 16))
