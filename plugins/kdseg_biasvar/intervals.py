@@ -87,6 +87,36 @@ def over_trials(value: Array, left: Array, *, log: bool = False) -> tuple[Array,
     return np.where(positive, centre / factor, value - half), np.where(positive, centre * factor, value + half)
 
 
+def correlation(first: Array, second: Array) -> Array:
+    """Give the correlation of two numbers over what leaves out one sample at a time, S×… each; 0 where one is fixed."""
+    ours, theirs = first - first.mean(0), second - second.mean(0)
+    size = np.sqrt(np.square(ours).sum(0) * np.square(theirs).sum(0))
+    found: Array = np.divide((ours * theirs).sum(0), size, out=np.zeros_like(size), where=size > 0)
+    return found
+
+
+def apart(first: tuple[Array, Array, Array], second: tuple[Array, Array, Array], bond: Array) -> tuple[Array, Array]:
+    """Give the interval of the second number less the first from an interval of each.
+
+    Each end takes of both intervals the arms that lead to it, so an interval that reaches further up than down, as that
+    of a variance does, is not made even: Zou, Psychological Methods 12(4), 2007 (the method of variance estimates
+    recovery). Where one arm has no interval, there is none.
+
+    Args:
+        first: a number, and both ends of its interval.
+        second: likewise.
+        bond: their correlation.
+    """
+    (one, one_low, one_high), (two, two_low, two_high) = first, second
+
+    def reach(ours: Array, theirs: Array) -> Array:
+        squares: Array = np.square(ours) + np.square(theirs) - 2 * bond * ours * theirs
+        return np.sqrt(np.maximum(squares, 0.0))  # rounding, where the bond is 1
+
+    difference = two - one
+    return difference - reach(two - two_low, one_high - one), difference + reach(two_high - two, one - one_low)
+
+
 def _half_width(left: Array) -> Array:
     count = len(left)
     variance = (count - 1) / count * np.square(left - left.mean(0)).sum(0)

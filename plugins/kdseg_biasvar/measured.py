@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kdseg_biasvar.design import Design
 from kdseg_biasvar.estimates import Array, columns, mean_iou
-from kdseg_biasvar.intervals import over_images, over_trials
+from kdseg_biasvar.intervals import apart, correlation, over_images, over_trials
 
 if TYPE_CHECKING:
     from kdseg_biasvar.estimates import Correction
@@ -95,11 +95,12 @@ class Difference:
 
     def _over_trials(self, name: str, value: Array) -> tuple[Array, Array]:
         one, two = self.first, self.second
-        if self.paired:
+        log = name in _ON_A_LOG_SCALE
+        if self.paired and not log:
             return over_trials(value, two.left[name] - one.left[name])
-        both = [over_trials(arm.value[name], arm.left[name]) for arm in (one, two)]
-        half = np.hypot(*((high - low) / 2 for low, high in both))
-        return value - half, value + half
+        ours, theirs = ((arm.value[name], *over_trials(arm.value[name], arm.left[name], log=log)) for arm in (one, two))
+        bond = correlation(one.left[name], two.left[name]) if self.paired else np.zeros_like(value)
+        return apart(ours, theirs, bond)
 
 
 def _interval(value: Array, images: tuple[Array, Array], trials: tuple[Array, Array]) -> dict[str, Array]:

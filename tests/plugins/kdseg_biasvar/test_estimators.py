@@ -156,10 +156,10 @@ def over_pairs(synthetic, found, trials, kinds, share, repeats, seed):
     return shares(counts, repeats)
 
 
-def assert_within_five_points(found, least=0.90):
+def assert_within_five_points(found):
     """Of 95 %. With ``-s`` it tells what was found."""
     print({name: round(share, 3) for name, share in found.items()})  # noqa: T201
-    assert all(least <= share <= 1.0 for share in found.values()), found
+    assert all(0.90 <= share <= 1.0 for share in found.values()), found
 
 
 def test_intervals_over_trials_hold_the_truth(synthetic, found):
@@ -201,6 +201,5 @@ def test_intervals_over_images_hold_the_truth_where_neighbours_are_drawn_as_one(
 @pytest.mark.parametrize("kinds", [2, 12])
 @pytest.mark.parametrize("share", [0.0, 0.9])
 def test_intervals_of_paired_differences_hold_the_truth_of_every_bond(synthetic, found, trials, kinds, share):
-    """Two kinds that err alike in both arms are too few for five trials: README says so."""
-    least = 0.87 if (kinds, share, trials) == (2, 0.9, 5) else 0.90
-    assert_within_five_points(over_pairs(synthetic, found, trials, kinds, share, repeats=500, seed=7), least)
+    """Two kinds that err alike in both arms are the hardest."""
+    assert_within_five_points(over_pairs(synthetic, found, trials, kinds, share, repeats=500, seed=7))

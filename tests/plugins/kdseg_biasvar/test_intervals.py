@@ -58,13 +58,37 @@ def test_differences_leave_out_a_training_set_of_both_arms(found, draw):
     ]  # fmt: skip
     for name in (*LOGS, *PLAIN):
         row = findings.tables["difference"][name]
-        half = jackknife([two.scalars[name] - one.scalars[name] for one, two in others])
-        assert ends(row, "trials") == pytest.approx((row["value"] - half, row["value"] + half)), name
+        left = [(one.scalars[name], two.scalars[name]) for one, two in others]
+        assert ends(row, "trials") == pytest.approx(of_pairs(row["value"], left, name, findings.scalars)), name
     for name in ("nll_bias", "nll_variance"):
         for label, row in findings.tables[f"difference_{name}"].items():
-            left = [two.tables["class"][label][name] - one.tables["class"][label][name] for one, two in others]
-            half = jackknife(left)
-            assert ends(row, "trials") == pytest.approx((row["value"] - half, row["value"] + half)), name
+            left = [(one.tables["class"][label][name], two.tables["class"][label][name]) for one, two in others]
+            values = {f"{arm}{name}": findings.tables[f"{arm}class"][label][name] for arm in ("", "against_")}
+            assert ends(row, "trials") == pytest.approx(of_pairs(row["value"], left, name, values)), name
+
+
+def of_pairs(difference, left, name, values):
+    """Give the interval of a paired difference; where numbers are taken in logarithms, as Zou (2007) puts two together.
+
+    Args:
+        difference: the second number less the first.
+        left: both numbers without each training set.
+        name: theirs.
+        values: both by name, the second with ``against_`` before it.
+    """
+    if name not in LOGS:
+        half = jackknife([two - one for one, two in left])
+        return difference - half, difference + half
+    (down_1, up_1), (down_2, up_2) = (
+        (value - value / factor, value * factor - value)
+        for value, factor in (
+            (values[name], math.exp(jackknife([math.log(one) for one, _ in left]))),
+            (values[f"against_{name}"], math.exp(jackknife([math.log(two) for _, two in left]))),
+        )
+    )
+    r = np.corrcoef(np.transpose(left))[0, 1]
+    down = math.sqrt(down_2**2 + up_1**2 - 2 * r * down_2 * up_1)
+    return difference - down, difference + math.sqrt(up_2**2 + down_1**2 - 2 * r * up_2 * down_1)
 
 
 def arms_apart(numbers):
@@ -80,10 +104,10 @@ def test_arms_of_other_training_sets_are_not_paired(found, draw):
     work.update(logits, target, range(2))
     findings = work.compute()
     left = [
-        [found(without(arm, sample, 1), target).scalars["brier"] for sample in range(3)]
+        [found(without(arm, sample, 1), target).scalars["brier_bias"] for sample in range(3)]
         for arm in (logits[:3], logits[3:])
     ]
-    row = findings.tables["difference"]["brier"]
+    row = findings.tables["difference"]["brier_bias"]
     assert row["trials_high"] - row["value"] == pytest.approx(math.hypot(*map(jackknife, left)))
     assert any("nothing is paired" in note for note in findings.notes)
 
