@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kdseg.engine.judge.diagnose import ArmRuns
+    from kdseg.engine.judge.arms import ArmRuns
     from kdseg.engine.study.diagnosis import Diagnosis
     from kdseg.recipe.load import LoadedRecipe
 
@@ -123,10 +123,10 @@ def _is_bundled(word: str) -> bool:
 
 
 def _runs(targets: Sequence[str], against: Sequence[str]) -> list[ArmRuns]:
-    from kdseg.engine.judge.diagnose import ArmRuns
+    from kdseg.engine.judge.arms import arms_of
 
-    sides = [("trials", targets), *([("against", against)] if against else [])]
-    return [ArmRuns.of(label, [Path(word) for word in words]) for label, words in sides]
+    sides = {"trials": targets, **({"against": against} if against else {})}
+    return arms_of({label: [Path(word) for word in words] for label, words in sides.items()})
 
 
 def _plan(name: str, recipes: Sequence[str], settings: Sequence[str]) -> Diagnosis:

@@ -10,7 +10,7 @@ import torch
 from attrs import frozen
 from rich.progress import Progress
 
-from kdseg.components import KINDS, Arm, Diagnostic, DiagnosticContext
+from kdseg.components import KINDS, Diagnostic, DiagnosticContext
 from kdseg.data.images import unit_images
 from kdseg.data.labelled import labelled
 from kdseg.data.loader import eval_batches
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from kdseg.data.samples import Sample, Samples
     from kdseg.diagnostics import Findings
+    from kdseg.engine.judge.arms import ArmRuns
     from kdseg.engine.models.model import SegmentationModel
     from kdseg.recipe.load import LoadedRecipe
 
@@ -92,21 +93,6 @@ class _Networks:
             assert sample.mask is not None  # labelled
             images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
             yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=_Shown(self, images))
-
-
-@frozen(kw_only=True)
-class ArmRuns:
-    """An arm and its networks."""
-
-    arm: Arm
-    paths: Sequence[Path]
-    """Of its trials, as `kdseg.engine.judge.trials.find_trials` takes them."""
-
-    @classmethod
-    def of(cls, name: str, paths: Sequence[Path]) -> ArmRuns:
-        """Take finished runs for an arm: each has learned from something of its own."""
-        named = ", ".join(map(display_path, paths))
-        return cls(arm=Arm(name=name, samples=tuple(range(len(paths))), description=f"Runs: {named}"), paths=paths)
 
 
 def diagnose(

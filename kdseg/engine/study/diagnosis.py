@@ -9,7 +9,8 @@ from attrs import frozen
 
 from kdseg.engine.check.phases import check
 from kdseg.engine.folders.files import disk_told
-from kdseg.engine.judge.diagnose import ArmRuns, diagnostic
+from kdseg.engine.judge.arms import ArmRuns
+from kdseg.engine.judge.diagnose import diagnostic
 from kdseg.engine.study.children import Children, study_lock
 from kdseg.engine.study.costs import costs_of
 from kdseg.engine.study.trials import PlannedArm, plan_arm

@@ -50,7 +50,8 @@ def plan_arm(loaded: LoadedRecipe, trainings: Trainings, folder: Path) -> Planne
         KdsegError: the dataset or the teachers do not allow what is wanted.
     """
     resampling = resampling_of(loaded, trainings)
-    samples = tuple(sample for sample in range(trainings.samples) for _ in range(trainings.seeds))
+    sets = [0] * trainings.samples if resampling == "seed" else range(trainings.samples)
+    samples = tuple(sample for sample in sets for _ in range(trainings.seeds))
     changes = [_changed(loaded.recipe, trainings, resampling, sample, trial) for trial, sample in enumerate(samples)]
     own = trainings.teacher == "per-trial"
     teachers = _teachers(loaded, own=own)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from kdseg.engine.judge.diagnose import ArmRuns, Chosen, diagnose
+from kdseg.engine.judge.arms import arms_of
+from kdseg.engine.judge.diagnose import Chosen, diagnose
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -49,13 +50,13 @@ def test_processes_find_what_one_does(train, together, folder, name):
     words = {**SETTLED, "batch_size": 1, "models": ["student", "teacher"], "console": Console(quiet=True)}
 
     def work():
-        findings = diagnose(name, [ArmRuns.of("trials", [run, run])], **words)
+        findings = diagnose(name, arms_of({"trials": [run, run]}), **words)
         rank = torch.distributed.get_rank()
         (folder / f"found-{rank}.json").write_text(json.dumps([findings.scalars, findings.tables]))
         assert ({"entropy_maps", "bias_variance_map_1"}.isdisjoint(findings.pictures)) == (rank != 0)
 
     assert together(2, work) == [0, 0]
-    alone = diagnose(name, [ArmRuns.of("trials", [run, run])], **words)
+    alone = diagnose(name, arms_of({"trials": [run, run]}), **words)
     for rank in range(2):
         scalars, tables = json.loads((folder / f"found-{rank}.json").read_text())
         assert scalars == pytest.approx(alone.scalars, rel=1e-10, nan_ok=True)
@@ -79,7 +80,7 @@ def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
             del logits
 
     monkeypatch.setattr("kdseg_biasvar.accumulator.Decomposition.update", update)
-    diagnose("biasvar", [ArmRuns.of("trials", [run] * 3)], **SETTLED, models=["student"], console=Console(quiet=True))
+    diagnose("biasvar", arms_of({"trials": [run] * 3}), **SETTLED, models=["student"], console=Console(quiet=True))
     assert len(seen) == 3 * 4
     assert len(set(seen)) == 2  # the last batch is smaller
 

@@ -68,7 +68,9 @@ def test_fresh_images_are_others_in_each_trial_and_none_is_judged_on(plan, study
 
 
 def test_seeds_alone_leave_the_images(plan):
-    runs = plan("alone", resampling="seed").runs
+    arm = plan("alone", resampling="seed")
+    assert arm.arm.samples == (0, 0, 0)
+    runs = arm.runs
     assert images(runs[0].loaded) == images(runs[1].loaded) == images(runs[2].loaded)
     assert len({run.seed for run in runs}) == 3
 
