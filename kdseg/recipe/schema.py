@@ -18,6 +18,7 @@ from kdseg.recipe.validators import (
     SCALES,
     exactly_one,
     folder_name,
+    keys_of_origin,
     not_empty,
     sha256,
     window_size,
@@ -31,22 +32,31 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class Weights:
-    """Trained weights of another run."""
+    """Trained weights: those of another run, or a file's."""
 
     recipe: Annotated[
         Path | None,
         "the newest finished run of this recipe, here or in its own folder; trained first where there is none",
     ] = None
     run: Annotated[Path | None, "or this run's folder"] = None
+    file: Annotated[Path | None, "or this file: safetensors, or what torch.save wrote of tensors"] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
         default=None, validator=sha256
     )
+    prefix: Annotated[str | None, "of a file: take what lies below this name, such as model.backbone, alone"] = field(
+        default=None, validator=optional(not_empty)
+    )
+    rename: Annotated[
+        dict[str, str] | None, 'of a file: other beginnings for its names, as { "old." = "new." }; the longest counts'
+    ] = field(default=None, validator=optional(not_empty))
+    partial: Annotated[bool, "of a file: take what matches, where not all does"] = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two origins, or none."""
-        exactly_one(self, ("recipe", "run"))
+        """Refuse two origins, or none, and what belongs to another origin."""
+        exactly_one(self, ("recipe", "run", "file"))
+        keys_of_origin(self)
 
 
 @frozen(kw_only=True)

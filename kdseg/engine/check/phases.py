@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from kdseg.data.augment import Augmentation
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.learn.participants import Participant
+    from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Recipe
 
@@ -64,6 +65,8 @@ class Checked:
     image_size: tuple[int, int]
     """Height and width of a training image, after augmentation."""
     parameters: Mapping[str, int]
+    weights: Mapping[str, Match]
+    """What files and the networks that they fill have in common, by participant."""
     tap_shapes: Mapping[str, Mapping[str, tuple[int, int, int]]]
     memory: int
     """Bytes that a step is estimated to take in each process."""
@@ -78,7 +81,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     """
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
-    participants = _build(found, len(classes))
+    participants, matches = _build(found, len(classes))
     augmentation = augmentation_of(recipe)
     opened = _open_splits(found, world, len(classes))
     train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
@@ -96,6 +99,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
         augmentation=augmentation,
         image_size=size,
         parameters={name: _count(participant.module) for name, participant in participants.items()},
+        weights=matches,
         tap_shapes=shapes,
         memory=memory,
         warnings=tuple(advice(plan, memory, world, batch_norm=_has_batch_norm(participants.values()))),
@@ -114,8 +118,8 @@ def _classes(found: Found) -> ClassTable:
     return classes
 
 
-def _build(found: Found, num_classes: int) -> dict[str, Participant]:
-    """Make everything that needs neither data nor a device."""
+def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict[str, Match]]:
+    """Make everything that needs neither data nor a device, and look at the weights."""
     recipe = found.loaded.recipe
     if recipe.train.precision == "fp16" and not gpu_is_here():
         found.add("train.precision", "'fp16' needs a GPU; 'bf16' runs on CPUs too")
@@ -134,13 +138,15 @@ def _build(found: Found, num_classes: int) -> dict[str, Participant]:
                 optimizer = build_optimizer(model.optimizer, list(participants[name].module.parameters()))
                 with found.at(f"models.{name}.schedule"):
                     build_schedule(model.schedule, optimizer, 1000)
+    matches = {}
     for name, backbone, weights in weighted_models(recipe):
         with found.at(f"models.{name}.weights"):
-            check_weights(found.loaded, name, backbone, weights)
+            network = participants[name].module if name in participants else None
+            matches[name] = check_weights(found.loaded, name, backbone, weights, network)
     with found.at("output.folder"):
         check_output_folder(recipe)
     found.end_of_phase()
-    return participants
+    return participants, {name: match for name, match in matches.items() if match is not None}
 
 
 def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:

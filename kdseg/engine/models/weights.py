@@ -1,4 +1,4 @@
-"""Where a participant's weights come from: another run, or a recipe whose run is found or made first."""
+"""Where a participant's weights come from: a file, another run, or a recipe whose run is found or made first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from attrs import evolve
 
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
+from kdseg.engine.folders.tensor_files import load_weights
+from kdseg.engine.models.file_weights import load_from_file, match_file
 from kdseg.engine.models.model import CARD, model_folder, read_card
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from torch import nn
+
     from kdseg.components import Backbone
+    from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Output, Recipe, Weights
     from kdseg.recipe.schema_train import Data
@@ -35,12 +40,32 @@ def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
             yield name, model.backbone, model.weights
 
 
-def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> None:
+def check_weights(
+    loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights, network: nn.Module | None
+) -> Match | None:
     """See that a participant's weights are there, or can be made, and fit its network.
+
+    Args:
+        loaded: the recipe that asks.
+        name: the participant.
+        backbone: its network as a component.
+        weights: where they come from.
+        network: its network, which may live on the meta device; None where it could not be made.
+
+    Returns:
+        What they and the network have in common, where they are a file's.
 
     Raises:
         KdsegError: saying what is missing, or where the networks differ.
     """
+    if weights.file is not None:
+        if network is None:
+            return None
+        match = match_file(weights, network)
+        if match.is_full and weights.file.stem in ("best", "last") and (weights.file.parent / CARD).exists():
+            card = read_card(weights.file.parent)  # kdseg's own: it says what shapes cannot
+            _check_data(weights.file.parent, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
+        return match
     if weights.recipe is not None:
         _refuse_circle(loaded, ())
         other = source_recipe(loaded, weights)
@@ -53,6 +78,7 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe.data)
     else:
         _weights_file(loaded, name, backbone, weights)
+    return None
 
 
 def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
@@ -92,7 +118,7 @@ def finished_run(places: Sequence[LoadedRecipe]) -> Path | None:
 
 
 def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) -> LoadedRecipe:
-    """Give the recipe with every participant's weights as a run and a hash, training what no run has trained yet.
+    """Give the recipe with every participant's weights as run or file and hash, training what no run has trained yet.
 
     Args:
         loaded: the recipe that asks.
@@ -105,9 +131,11 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
             other = places[0]
             run = _found(name, weights.recipe, places) or train(other)
             settled = evolve(weights, recipe=None, run=run, model=_source_model(other.recipe, name, weights))
+        elif weights.run is not None:
+            settled = evolve(weights, run=find_run(weights.run))
         else:
-            settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
-        file = _weights_file(loaded, name, backbone, settled)
+            settled = weights
+        file = weights.file or _weights_file(loaded, name, backbone, settled)
         spec = recipe.models[name]
         assert isinstance(spec, Learner | Frozen)
         model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
@@ -128,8 +156,20 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
+def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | None:
+    """Fill a participant's network with its settled weights; tell what matched, where they are a file's.
+
+    Raises:
+        KdsegError: they cannot be loaded, or do not fit.
+    """
+    if weights.file is not None:
+        return load_from_file(weights, network)
+    load_weights(network, weights_file(name, weights))
+    return None
+
+
 def weights_file(name: str, weights: Weights) -> Path:
-    """Give the file that settled weights name."""
+    """Give the file of a run that settled weights name."""
     assert weights.run is not None
     return _model_of(find_run(weights.run), name, weights) / f"{weights.which}.safetensors"
 
