@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Component:
     """A thing that a recipe can name.
 
-    A component is an attrs class (``@frozen(kw_only=True)``): its docstring is its help, its fields, each
-    ``Annotated[type, "help"]`` with a default or without, are its options in a recipe, and its ``build(ctx)``
+    A component is an attrs class (``@frozen(kw_only=True)``): its docstring is its help, its fields, best each
+    ``Annotated[type, "help"]``, with a default or without, are its options in a recipe, and its ``build(ctx)``
     makes the working object. Importing its module loads no torch: `build` imports what it needs.
     """
 
