@@ -65,12 +65,7 @@ def match_file(weights: Weights, network: nn.Module) -> Match:
     Raises:
         KdsegError: it cannot be read, is not the file that the recipe means, or does not fit.
     """
-    file = weights.file
-    assert file is not None
-    tensors = read_tensors(file, torch.device("meta"))
-    if weights.sha256 is not None and (found := sha256(file)) != weights.sha256:
-        raise KdsegError(f"{display_path(file)}: is not the file that the recipe means: its SHA-256 is {found}")
-    return _match(weights, tensors, network)
+    return _match(weights, _read(weights, torch.device("meta")), network)
 
 
 def load_from_file(weights: Weights, network: nn.Module) -> Match:
@@ -79,11 +74,18 @@ def load_from_file(weights: Weights, network: nn.Module) -> Match:
     Raises:
         KdsegError: as `match_file` does.
     """
-    assert weights.file is not None
-    tensors = read_tensors(weights.file, torch.device("cpu"))
+    tensors = _read(weights, torch.device("cpu"))
     match = _match(weights, tensors, network)
     network.load_state_dict({name: tensors[key] for name, key in match.keys.items()}, strict=False)
     return match
+
+
+def _read(weights: Weights, device: torch.device) -> dict[str, Tensor]:
+    assert weights.file is not None
+    tensors = read_tensors(weights.file, device)
+    if weights.sha256 is not None and (found := sha256(weights.file)) != weights.sha256:
+        raise KdsegError(f"{display_path(weights.file)}: is not the file that the recipe means: its SHA-256 is {found}")
+    return tensors
 
 
 def _match(weights: Weights, tensors: Mapping[str, Tensor], network: nn.Module) -> Match:

@@ -6,13 +6,15 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import torch
 from attrs import evolve
 
+from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
-from kdseg.engine.models.model import CARD, model_folder, read_card
+from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -166,6 +168,22 @@ def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | Non
         return load_from_file(weights, network)
     load_weights(network, weights_file(name, weights))
     return None
+
+
+def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
+    """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
+
+    Raises:
+        KdsegError: the file is not there, or does not fit.
+    """
+    data, spec = loaded.recipe.data, loaded.recipe.models[name]
+    assert isinstance(spec, Frozen)
+    classes = data.dataset.class_table()
+    network = spec.backbone.build(BackboneContext(in_channels=3, num_classes=len(classes)))
+    load_settled(name, spec.weights, network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
+    backbone = plain_component(spec.backbone, loaded.plugins.registry)
+    return SegmentationModel(network, card_of(backbone, classes, data.mean, data.std)).eval()
 
 
 def weights_file(name: str, weights: Weights) -> Path:

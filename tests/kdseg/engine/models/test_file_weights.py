@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tomllib
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from kdseg.components import BackboneContext
 from kdseg.engine.check.phases import check
 from kdseg.engine.judge.evaluate_run import evaluate_run
+from kdseg.engine.judge.trials import find_trials
 from kdseg.engine.models.file_weights import load_from_file
 from kdseg.engine.run.start import run_recipe
 from kdseg.errors import KdsegError
@@ -164,7 +166,7 @@ def test_another_file_of_the_name_is_refused_when_the_saved_recipe_runs_again(ne
         run_recipe(saved)
 
 
-def test_a_run_whose_teacher_is_a_file_is_evaluated(network, train):
+def test_a_teacher_from_a_file_is_evaluated_and_diagnosed(network, train):
     torch.save(network.state_dict(), "x.pth")
     run = train(RECIPE.format(weights='file = "x.pth"'))
     scores = evaluate_run(
@@ -178,6 +180,15 @@ def test_a_run_whose_teacher_is_a_file_is_evaluated(network, train):
         console=Console(quiet=True),
     )
     assert {*scores} == {"teacher", "student"}
+    (trial,) = find_trials([run.folder], ["teacher"], "last", trust_code=False).each
+    assert trial.classes == ("red", "green", "blue")
+    image = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+    model = trial.network()
+    model.network = network
+    assert np.array_equal(trial.network().predict(image), model.predict(image))
+    torch.save({name: value + 1 for name, value in network.state_dict().items()}, "x.pth")
+    with pytest.raises(KdsegError, match="is not the file that the recipe means"):
+        trial.network()
 
 
 class Bomb:
