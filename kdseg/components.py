@@ -105,6 +105,14 @@ class ClassShares:
     images: tuple[int, ...]
     """Images that hold the class."""
 
+    def of(self, classes: Sequence[int]) -> ClassShares:
+        """Give those of some classes, in their order."""
+        pixels, where, images = (
+            tuple(counts[number] for number in classes)
+            for counts in (self.pixels, self.pixels_where_present, self.images)
+        )
+        return ClassShares(pixels=pixels, pixels_where_present=where, images=images)
+
 
 @frozen(kw_only=True)
 class LossContext:

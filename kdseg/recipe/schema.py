@@ -16,6 +16,7 @@ from kdseg.recipe.schema_train import ADAMW, MOST_IMAGES, POLY, ByName, Data, Tr
 from kdseg.recipe.validators import (
     MOST_STEPS,
     SCALES,
+    different,
     exactly_one,
     folder_name,
     keys_of_origin,
@@ -98,10 +99,23 @@ class Frozen:
     frozen: Annotated[Literal[True], "says that it learns nothing"] = True
     backbone: Annotated[Backbone, "the network"]
     weights: Annotated[Weights, "what it is"]
+    class_map: Annotated[
+        dict[str, str] | None,
+        'from its classes to the dataset\'s, as { sky = "sky", car = "vehicle" }; default: they are the same',
+    ] = field(default=None, validator=optional(not_empty))
+    classes: Annotated[
+        tuple[str, ...] | None,
+        "with class_map: its classes in their order; default: what the weights of a run say of them",
+    ] = field(default=None, validator=optional(different))
     floor: Annotated[
         float | None, "the run ends before its first step where the score is below this on `val`, 0..1"
     ] = field(default=None, validator=optional([ge(0.0), le(1.0)]))
     view: Annotated[View | None, _VIEW] = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse classes that nothing maps."""
+        if self.classes is not None and self.class_map is None:
+            raise ValueError("classes: only with class_map, which says what they are among the dataset's")
 
 
 @frozen(kw_only=True)

@@ -78,6 +78,12 @@ def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
         raise ValueError("must not be empty")
 
 
+def different(_table: Any, _: Attribute[Any], value: Sequence[str]) -> None:
+    """Refuse a name that comes twice."""
+    if twice := [name for name in dict.fromkeys(value) if value.count(name) > 1]:
+        raise ValueError(f"names {' and '.join(map(repr, twice))} more than once")
+
+
 SMALLEST = 32
 """Height and width that every network takes."""
 LARGEST_WINDOW = 2**14

@@ -27,11 +27,12 @@ from kdseg.engine.check.parts import (
 from kdseg.engine.check.plan import check_plan
 from kdseg.engine.check.problems import Found
 from kdseg.engine.learn.build import META, all_taps, build_gate, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.learn.class_map import class_map_of
 from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.learn.plan import Plan
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.gpus import gpu_is_here
-from kdseg.engine.models.weights import check_weights, weighted_models
+from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
 from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, resampled_split, split_context
@@ -79,6 +80,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     Raises:
         ProblemsError: with all that is wrong in the first phase that finds anything.
     """
+    loaded = with_classes(loaded)
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
     participants, matches = _build(found, len(classes))
@@ -127,8 +129,10 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
         augmentation_of(recipe)
     participants: dict[str, Participant] = {}
     for name, model in recipe.models.items():
-        with found.at(f"models.{name}.backbone"):
-            participants |= build_participants(recipe, num_classes, META, [name])
+        with found.at(f"models.{name}.class_map"):
+            class_map_of(recipe, name)
+            with found.at(f"models.{name}.backbone"):
+                participants |= build_participants(recipe, num_classes, META, [name])
         if model.view is not None:
             with found.at(f"models.{name}.view.augment"):
                 view_augmentation([(spec.use, spec.options) for spec in model.view.augment], recipe.seed, name)

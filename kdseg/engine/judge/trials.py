@@ -39,7 +39,9 @@ class Trial:
     def classes(self) -> tuple[str, ...]:
         """What its card says."""
         if self.frozen_in is not None:
-            return self.frozen_in[0].recipe.data.dataset.class_table().names
+            recipe = self.frozen_in[0].recipe
+            spec = recipe.models[self.frozen_in[1]]
+            return (spec.classes if isinstance(spec, Frozen) else None) or recipe.data.dataset.class_table().names
         return tuple(read_card(self.folder)["classes"])
 
     def network(self) -> SegmentationModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Output, Recipe, Weights
-    from kdseg.recipe.schema_train import Data
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ def check_weights(
         if network is None:
             return None
         match = match_file(weights, network)
-        if match.is_full and weights.file.stem in ("best", "last") and (weights.file.parent / CARD).exists():
-            card = read_card(weights.file.parent)  # kdseg's own: it says what shapes cannot
-            _check_data(weights.file.parent, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
+        card = _card_beside(weights.file) if match.is_full else None
+        if card is not None:  # it says what shapes cannot
+            _check_data(weights.file.parent, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)
         return match
     if weights.recipe is not None:
         _refuse_circle(loaded, ())
@@ -77,10 +77,40 @@ def check_weights(
         if theirs != ours:
             raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
         data = other.recipe.data
-        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe.data)
+        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe, name)
     else:
         _weights_file(loaded, name, backbone, weights)
     return None
+
+
+def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
+    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to their weights.
+
+    Weights that are not there say nothing: `check_weights` tells of them.
+    """
+    recipe = loaded.recipe
+    for name, _, weights in weighted_models(recipe):
+        spec = recipe.models[name]
+        if isinstance(spec, Frozen) and spec.class_map is not None and spec.classes is None:
+            with suppress(KdsegError):
+                model = evolve(spec, classes=_classes_of(loaded, name, weights))
+                recipe = evolve(recipe, models={**recipe.models, name: model})
+    return evolve(loaded, recipe=recipe)
+
+
+def _classes_of(loaded: LoadedRecipe, name: str, weights: Weights) -> tuple[str, ...] | None:
+    if weights.recipe is not None:
+        return source_recipe(loaded, weights).recipe.data.dataset.class_table().names
+    if weights.run is not None:
+        return tuple(read_card(_model_of(find_run(weights.run), name, weights))["classes"])
+    card = None if weights.file is None else _card_beside(weights.file)
+    return None if card is None else tuple(card["classes"])
+
+
+def _card_beside(file: Path) -> dict[str, Any] | None:
+    """Give the card of a file that kdseg wrote itself."""
+    written = file.stem in ("best", "last") and (file.parent / CARD).exists()
+    return read_card(file.parent) if written else None
 
 
 def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
@@ -126,6 +156,7 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         loaded: the recipe that asks.
         train: runs a recipe to its end and gives the run's folder.
     """
+    loaded = with_classes(loaded)
     recipe = loaded.recipe
     for name, backbone, weights in weighted_models(recipe):
         if weights.recipe is not None:
@@ -219,7 +250,7 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     theirs = {"use": card["backbone"], **card["options"]}
     if ours != theirs:
         raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
-    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
+    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)
     file = folder / f"{weights.which}.safetensors"
     if not file.exists():
         raise KdsegError(f"{display_path(file)}: no such weights; the run has not come so far")
@@ -229,14 +260,21 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
 
 
 def _check_data(
-    origin: Path, classes: Sequence[str], normalisation: tuple[Sequence[float], Sequence[float]], ours: Data
+    origin: Path,
+    classes: Sequence[str],
+    normalisation: tuple[Sequence[float], Sequence[float]],
+    recipe: Recipe,
+    name: str,
 ) -> None:
     """Refuse weights that were trained to name other classes, or on images normalised otherwise."""
-    names = ours.dataset.class_table().names
+    ours, spec = recipe.data, recipe.models[name]
+    said = spec.classes if isinstance(spec, Frozen) else None
+    names = said or ours.dataset.class_table().names
     if tuple(classes) != names:
+        whose = "this recipe's dataset has" if said is None else f"models.{name}.classes names"
         raise KdsegError(
             f"{display_path(origin)} trains on {len(classes)} classes ({_listed(classes)}); "
-            f"this recipe's dataset has {len(names)} ({_listed(names)})"
+            f"{whose} {len(names)} ({_listed(names)})"
         )
     mean, std = map(tuple, normalisation)
     if (mean, std) != (ours.mean, ours.std):
