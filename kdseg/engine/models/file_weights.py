@@ -26,6 +26,9 @@ WRAPPINGS = ("module.", "_orig_mod.")
 _COUNTER = "num_batches_tracked"
 """Of batch normalisation: files from before it was there are whole without, and it starts at 0."""
 
+_TRIED = 20
+"""Names for which one that looks alike is sought: it takes milliseconds each."""
+
 
 @frozen(kw_only=True)
 class Match:
@@ -185,8 +188,9 @@ def _none_matches(names: Mapping[str, str], wanted: Collection[str]) -> str:
     if fronts:
         front, count = fronts[0]
         return f"{text}; with prefix = {front!r} {count} would be"
-    near = next((pair for ours in wanted for pair in [(ours, get_close_matches(ours, names, n=1))] if pair[1]), None)
-    theirs, ours = (near[1][0], near[0]) if near else (next(iter(names)), next(iter(wanted)))
+    firsts = [*wanted][:_TRIED]
+    near = [(theirs, ours) for ours in firsts for theirs in get_close_matches(ours, names, n=1)]
+    theirs, ours = near[0] if near else (next(iter(names)), firsts[0])
     what = "the nearest are" if near else "the first are"
     return f"{text}; {what} {theirs!r} in the file and {ours!r} in the network, which `rename` may make one"
 
