@@ -185,7 +185,7 @@ def test_classes_that_nothing_maps_are_refused(teacher, load):
 
 def test_a_gate_cannot_read_one_that_does_not_know_all(teacher, load):
     turns = '[turns]\norder = ["a", "b"]\ngate = { use = "switokd", student = "student", teacher = "teacher" }\n'
-    with pytest.raises(KdsegError, match="turns.gate: reads 'teacher', which does not know all classes"):
+    with pytest.raises(KdsegError, match=r"turns\.gate: reads 'teacher', which does not know all classes"):
         check(load(turns + recipe(PARTIAL, 'turn = "a"')))
 
 
