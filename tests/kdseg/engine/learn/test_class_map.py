@@ -131,6 +131,13 @@ def test_micro_batches_do_not_change_the_step_where_the_source_does_not_know_all
     assert_same(parts, whole, 1e-9)
 
 
+@pytest.mark.parametrize("class_map", [WHOLE, PARTIAL], ids=["whole", "partial"])
+def test_losses_computed_together_give_the_same(teacher, train, weights, assert_same, class_map):
+    text = recipe(class_map).partition("[callbacks.precise]")[0]
+    apart, together = (weights(train(text, f"train.fuse={fuse}"), "student") for fuse in ("off", "torch"))
+    assert_same(together, apart, 1e-4)
+
+
 def test_what_it_does_not_know_and_what_it_knows_in_vain_is_told_by_check(teacher, load):
     lacks, vain = (line for line in check(load(recipe(PARTIAL))).warnings if "class_map" in line)
     assert lacks.startswith("models.teacher.class_map: 'teacher' does not know blue: its terms leave out pixels with")
