@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Component:
     """A thing that a recipe can name.
 
-    A component is an attrs class (``@frozen(kw_only=True)``): its docstring is its help, its fields, each
-    ``Annotated[type, "help"]`` with a default or without, are its options in a recipe, and its ``build(ctx)``
+    A component is an attrs class (``@frozen(kw_only=True)``): its docstring is its help, its fields, best each
+    ``Annotated[type, "help"]``, with a default or without, are its options in a recipe, and its ``build(ctx)``
     makes the working object. Importing its module loads no torch: `build` imports what it needs.
     """
 
@@ -104,6 +104,14 @@ class ClassShares:
     """Labelled pixels, of any class, in the images that hold the class."""
     images: tuple[int, ...]
     """Images that hold the class."""
+
+    def of(self, classes: Sequence[int]) -> ClassShares:
+        """Give those of some classes, in their order."""
+        pixels, where, images = (
+            tuple(counts[number] for number in classes)
+            for counts in (self.pixels, self.pixels_where_present, self.images)
+        )
+        return ClassShares(pixels=pixels, pixels_where_present=where, images=images)
 
 
 @frozen(kw_only=True)

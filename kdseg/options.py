@@ -35,6 +35,7 @@ class Option:
     type: Any
     """Its type hint, resolved and without `Annotated`."""
     help: str
+    """Empty where its field is not `Annotated`."""
     default: Any = NOTHING
     """`attrs.NOTHING` where a recipe must give it."""
 
@@ -62,6 +63,14 @@ def option_breaches(cls: type[Component]) -> Iterator[str]:
             yield str(error)
 
 
+def help_remarks(cls: type[Component]) -> Iterator[str]:
+    """Tell which options of a sound component have no help, one line each with the mend."""
+    for option in component_options(cls):
+        if not option.help:
+            mend = f'{option.name}: Annotated[{type_text(option.type)}, "its help"]'
+            yield f"option {option.name!r} has no help; write `{mend}`"
+
+
 def _option_fields(cls: Any) -> list[Attribute[Any]]:
     """Give the fields that a recipe can set."""
     return [attribute for attribute in fields(cls) if attribute.init]
@@ -82,12 +91,10 @@ def _option(cls: type[Component], attribute: Attribute[Any]) -> Option:
             "module, outside TYPE_CHECKING"
         ) from error
     base, *texts = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    if len(texts) != 1 or not isinstance(texts[0], str) or not texts[0].strip():
-        raise KdsegError(f'option {name!r}: it has no help; write `{name}: Annotated[{type_text(base)}, "its help"]`')
     if not is_supported(base):
         raise KdsegError(f"option {name!r}: {type_text(base)} is no type of an option; {_SUPPORTED}")
-    text = " ".join(texts[0].split())
-    return Option(name=name, type=base, help=text, default=_default(name, base, attribute.default))
+    text = texts[0] if len(texts) == 1 and isinstance(texts[0], str) else ""
+    return Option(name=name, type=base, help=" ".join(text.split()), default=_default(name, base, attribute.default))
 
 
 def _default(name: str, hint: Any, default: Any) -> Any:

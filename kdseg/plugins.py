@@ -20,11 +20,14 @@ from kdseg import hookspecs
 from kdseg.components import KINDS, Kind
 from kdseg.entry_points import installed_points, text_of
 from kdseg.errors import did_you_mean, display_path, one_line
+from kdseg.options import help_remarks
 from kdseg.plugin_file import import_file
-from kdseg.registry import Absence, Entry, Registry, breaches
+from kdseg.registry import Absence, Entry, Refused, Registry, breaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from kdseg.components import Component
 
 GROUP = "kdseg"
 DISABLE_VARIABLE = "KDSEG_DISABLE_PLUGINS"
@@ -69,15 +72,28 @@ class _Plugin:
     remarks: list[str] = field(factory=list)
     """Problems that cost none."""
     entries: list[Entry] = field(factory=list)
+    refused: list[Refused] = field(factory=list)
 
     @property
     def id(self) -> str:
         """The name under which it is registered with pluggy."""
         return f"{self.distribution}:{self.name}"
 
+    @property
+    def told(self) -> str:
+        """Which it is, in messages."""
+        return f"plugin {self.id} {self.version}".rstrip()
+
     def lose(self, problem: str) -> None:
         """Note a problem that costs components."""
         self.losses.append(one_line(problem))
+
+    def refuse(self, kind: Kind, cls: type[Component], problems: Sequence[str]) -> None:
+        """Note a component that cannot be used, for whoever names it."""
+        name = getattr(cls, "name", None)
+        if isinstance(name, str):
+            cause = f"{self.told}: {cls.__qualname__}: {one_line('; '.join(problems))}"
+            self.refused.append(Refused(kind=kind.name, name=name, distribution=self.distribution, cause=cause))
 
     def fail(self, problem: str) -> None:
         """Note that it cannot be used as it is."""
@@ -97,9 +113,8 @@ class _Plugin:
 
     def absence(self) -> Absence:
         """Say, for whoever misses a component, why it may have come from here."""
-        plugin = f"plugin {self.id} {self.version}".rstrip()
         status = "" if self.status == "ok" else f"{self.status}: "
-        return Absence(distribution=self.distribution, cause=f"{plugin} ({status}{self.losses[0]})")
+        return Absence(distribution=self.distribution, cause=f"{self.told} ({status}{self.losses[0]})")
 
 
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:
@@ -124,6 +139,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
         registry=Registry(
             entries=[entry for plugin in plugins for entry in plugin.entries],
             absences=tuple(plugin.absence() for plugin in plugins if plugin.losses),
+            refused=tuple(one for plugin in plugins for one in plugin.refused),
         ),
         reports=(*(plugin.report() for plugin in plugins), *unmatched),
     )
@@ -239,7 +255,10 @@ def _collect(plugin: _Plugin, kind: Kind, handed: object) -> None:
             problems = list(breaches(kind, item))
             for problem in problems:
                 plugin.lose(label + problem)
-            if not problems:
+            if problems:
+                plugin.refuse(kind, item, problems)
+            else:
+                plugin.remarks += [label + remark for remark in help_remarks(item)]
                 entry = Entry(
                     kind=kind,
                     name=item.name,
@@ -258,10 +277,12 @@ def _drop_duplicates(plugins: Sequence[_Plugin]) -> None:
     for plugin in plugins:
         doubled = dict.fromkeys(entry for entry in plugin.entries if offers[entry.kind.name, entry.qualified] > 1)
         for entry in doubled:
-            plugin.lose(
-                f"{entry.kind.name} {entry.name!r} ({entry.cls.__qualname__}): {entry.distribution} offers this name "
-                "more than once; none of them counts until all but one are gone or renamed"
+            problem = (
+                f"{entry.distribution} offers this name more than once; none of them counts until all but one are gone "
+                "or renamed"
             )
+            plugin.lose(f"{entry.kind.name} {entry.name!r} ({entry.cls.__qualname__}): {problem}")
+            plugin.refuse(entry.kind, entry.cls, [problem])
         plugin.entries = [entry for entry in plugin.entries if entry not in doubled]
 
 

@@ -56,6 +56,21 @@ class Absence:
     cause: str
 
 
+@frozen(kw_only=True)
+class Refused:
+    """A component that a plugin handed over and that cannot be used."""
+
+    kind: str
+    name: str
+    distribution: str
+    cause: str
+    """The plugin, and what is wrong."""
+
+    def is_called(self, kind: str, name: str) -> bool:
+        """Whether a recipe means it by a name, bare or qualified."""
+        return self.kind == kind and name in (self.name, f"{self.distribution}/{self.name}")
+
+
 def _in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Sort by kind, then name."""
     kinds = list(KINDS)
@@ -70,6 +85,8 @@ class Registry:
     """By kind in the order of `KINDS`, then by name."""
     absences: tuple[Absence, ...] = ()
     """Where an unknown component may have gone, one a plugin."""
+    refused: tuple[Refused, ...] = ()
+    """What cannot be used."""
 
     def of_kind(self, kind: str) -> tuple[Entry, ...]:
         """Give the components of a kind, by name.
@@ -85,7 +102,8 @@ class Registry:
         """Give the component of a bare (``unet1m``) or qualified (``kdseg/unet1m``) name.
 
         Raises:
-            KdsegError: none is called so, or several plugins offer the bare name. The text is one line.
+            KdsegError: none is called so, one is but cannot be used, or several plugins offer the bare name. The text
+                is one line.
         """
         entries = self.of_kind(kind)
         found = [entry for entry in entries if name in (entry.name, entry.qualified)]
@@ -94,6 +112,8 @@ class Registry:
         if found:
             names = " or ".join(repr(entry.qualified) for entry in found)
             raise KdsegError(f"{kind} {name!r} is offered by several plugins; write {names}")
+        if refused := dict.fromkeys(one.cause for one in self.refused if one.is_called(kind, name)):
+            raise KdsegError(f"{kind} {name!r} cannot be used: {' and '.join(refused)}")
         raise KdsegError(self._unknown(kind, name))
 
     def entry_of(self, cls: type[Component]) -> Entry:

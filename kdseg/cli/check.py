@@ -63,6 +63,7 @@ def _plan(checked: Checked) -> dict[str, Any]:
             name: {"parameters": parameters, "steps": plan.learner_steps[name]}
             for name, parameters in checked.parameters.items()
         },
+        "weights": {name: [*match.told()] for name, match in checked.weights.items()},
         "terms": {name: {"steps": plan.term_steps[name]} for name in plan.recipe.terms},
         "memory_bytes": checked.memory,
         "warnings": list(checked.warnings),
@@ -83,6 +84,9 @@ def _print(plan: dict[str, Any]) -> None:
         for name, participant in plan["participants"].items()
     ]
     print_rows("participants", rows)
+    told = [(name, line) for name, lines in plan["weights"].items() for line in lines]
+    if told:
+        print_rows("weights from files", told)
     print_rows("terms", [(name, f"counts at {most}{term['steps']} steps") for name, term in plan["terms"].items()])
     for stretch in plan.get("timeline", ()):
         _print_stretch(stretch, plan["gate"])

@@ -36,8 +36,9 @@ def command(
 
     RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image
     NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image;
-    with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. The network sees an
-    image as it is, at once, unless options say otherwise.
+    with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. Images of folders
+    within a folder are found too, and written into folders of the same names. The network sees an image as it is, at
+    once, unless options say otherwise.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files

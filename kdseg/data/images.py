@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+_RGB = 3
+_BATCH = 4
+"""Dimensions of several images."""
+
 
 def refuse_small(image: npt.NDArray[np.uint8], name: str) -> None:
     """Refuse an image H×W×3 that need not pass through every network.
@@ -52,6 +56,34 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size, mode="bilinear", align_corners=False)
+
+
+def image_batch(images: npt.NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
+    """Give RGB images as people hold them as float32 N×3×H×W in 0..1 on a device.
+
+    Args:
+        images: one image, or several of one size: an array uint8 H×W×3 or N×H×W×3; or a tensor 3×H×W or N×3×H×W, uint8
+            or floats in 0..1.
+        device: where they come to lie.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    found = f"found {images.dtype} {tuple(images.shape)}"
+    batch = images if images.ndim == _BATCH else images[None]
+    if not isinstance(batch, torch.Tensor):
+        if batch.ndim != _BATCH or batch.shape[3] != _RGB or batch.dtype.name != "uint8":
+            raise ValueError(f"predict takes a uint8 image H×W×3 in RGB, or several as N×H×W×3; {found}")
+        return unit_images(torch.from_numpy(batch.copy()).to(device))
+    whole = batch.dtype == torch.uint8
+    if batch.ndim != _BATCH or batch.shape[1] != _RGB or not (whole or batch.is_floating_point()):
+        raise ValueError(f"predict takes a tensor 3×H×W or N×3×H×W in RGB, uint8 or floats in 0..1; {found}")
+    batch = batch.to(device)
+    if whole:
+        return unit_images(batch.permute(0, 2, 3, 1).contiguous())
+    if batch.numel() and not 0 <= batch.min() <= batch.max() <= 1:
+        raise ValueError(f"predict takes floats in 0..1; found {batch.min():g} to {batch.max():g}: divide by 255")
+    return batch.float()
 
 
 def unit_images(images: Tensor) -> Tensor:

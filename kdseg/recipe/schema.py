@@ -16,8 +16,10 @@ from kdseg.recipe.schema_train import ADAMW, MOST_IMAGES, POLY, ByName, Data, Tr
 from kdseg.recipe.validators import (
     MOST_STEPS,
     SCALES,
+    different,
     exactly_one,
     folder_name,
+    keys_of_origin,
     not_empty,
     sha256,
     window_size,
@@ -31,22 +33,31 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class Weights:
-    """Trained weights of another run."""
+    """Trained weights: those of another run, or a file's."""
 
     recipe: Annotated[
         Path | None,
         "the newest finished run of this recipe, here or in its own folder; trained first where there is none",
     ] = None
     run: Annotated[Path | None, "or this run's folder"] = None
+    file: Annotated[Path | None, "or this file: safetensors, or what torch.save wrote of tensors"] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
         default=None, validator=sha256
     )
+    prefix: Annotated[str | None, "of a file: take what lies below this name, such as model.backbone, alone"] = field(
+        default=None, validator=optional(not_empty)
+    )
+    rename: Annotated[
+        dict[str, str] | None, 'of a file: other beginnings for its names, as { "old." = "new." }; the longest counts'
+    ] = field(default=None, validator=optional(not_empty))
+    partial: Annotated[bool, "of a file: take what matches, where not all does"] = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two origins, or none."""
-        exactly_one(self, ("recipe", "run"))
+        """Refuse two origins, or none, and what belongs to another origin."""
+        exactly_one(self, ("recipe", "run", "file"))
+        keys_of_origin(self)
 
 
 @frozen(kw_only=True)
@@ -88,10 +99,23 @@ class Frozen:
     frozen: Annotated[Literal[True], "says that it learns nothing"] = True
     backbone: Annotated[Backbone, "the network"]
     weights: Annotated[Weights, "what it is"]
+    class_map: Annotated[
+        dict[str, str] | None,
+        'from its classes to the dataset\'s, as { sky = "sky", car = "vehicle" }; default: they are the same',
+    ] = field(default=None, validator=optional(not_empty))
+    classes: Annotated[
+        tuple[str, ...] | None,
+        "with class_map: its classes in their order; default: what the weights of a run say of them",
+    ] = field(default=None, validator=optional(different))
     floor: Annotated[
         float | None, "the run ends before its first step where the score is below this on `val`, 0..1"
     ] = field(default=None, validator=optional([ge(0.0), le(1.0)]))
     view: Annotated[View | None, _VIEW] = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse classes that nothing maps."""
+        if self.classes is not None and self.class_map is None:
+            raise ValueError("classes: only with class_map, which says what they are among the dataset's")
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ from cattrs import Converter
 
 from kdseg.components import Component, Dataset, kind_of
 from kdseg.errors import KdsegError
+from kdseg.options import type_text
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.merge import item_hints, merge, normalise
 from kdseg.recipe.schema import Learner, Participant, Recipe, Term, nature_of
@@ -105,7 +106,7 @@ class Structurer:
         keys = keys_of(cls)
         found: list[Mistake] = [((key,), unknown(key, keys, owner)) for key in value if key not in keys]
         missing = {key: option for key, option in keys.items() if option.required and key not in value}
-        found += [((key,), f"missing: {option.help}") for key, option in missing.items()]
+        found += [((key,), f"missing: {option.help or type_text(option.type)}") for key, option in missing.items()]
         made = None
         try:
             values = self.each((key, item, keys[key].type) for key, item in value.items() if key in keys)

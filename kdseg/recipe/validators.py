@@ -26,6 +26,18 @@ def exactly_one(table: Any, keys: Sequence[str]) -> None:
         raise ValueError(f"say exactly one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
 
 
+def keys_of_origin(weights: Weights) -> None:
+    """Refuse what only weights of a run have beside a file, and the other way round."""
+    if weights.file is None:
+        wrong = [key for key in ("prefix", "rename", "partial") if getattr(weights, key)]
+        where = "only with `file`; the weights of a run must fit as they are"
+    else:
+        wrong = [key for key, default in (("model", None), ("which", "best")) if getattr(weights, key) != default]
+        where = "only with `recipe` or `run`; a file is one set"
+    if wrong:
+        raise ValueError(f"{' and '.join(wrong)}: {where}")
+
+
 def divides_batch(train: Train, _: Attribute[int], value: int) -> None:
     """Refuse micro-batches of unequal size."""
     if train.batch_size % max(value, 1):
@@ -64,6 +76,12 @@ def not_empty(_table: Any, _: Attribute[Any], value: Sequence[Any]) -> None:
     """Refuse an empty list."""
     if not value:
         raise ValueError("must not be empty")
+
+
+def different(_table: Any, _: Attribute[Any], value: Sequence[str]) -> None:
+    """Refuse a name that comes twice."""
+    if twice := [name for name in dict.fromkeys(value) if value.count(name) > 1]:
+        raise ValueError(f"names {' and '.join(map(repr, twice))} more than once")
 
 
 SMALLEST = 32

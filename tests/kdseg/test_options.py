@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kdseg.components import Backbone, Loss
 from kdseg.errors import KdsegError
-from kdseg.options import component_options, conforms, is_supported, option_breaches, type_text
+from kdseg.options import component_options, conforms, help_remarks, is_supported, option_breaches, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence  # noqa: TC004 (the fault that the test wants)
@@ -62,6 +62,28 @@ def test_options_are_fields_in_order_with_bare_types_help_and_defaults():
     assert options["inner"].type is Loss
 
 
+@frozen(kw_only=True)
+class Bare(Backbone):
+    """Options that nobody explains."""
+
+    name: ClassVar[str] = "bare"
+    width: int = 8
+    sizes: tuple[int, ...]
+    empty: Annotated[int | None, " "] = None
+
+
+def test_an_option_needs_no_help_and_its_plugin_is_reminded():
+    assert list(option_breaches(Bare)) == []
+    assert [(option.name, option.type, option.help) for option in component_options(Bare)] == [
+        ("width", int, ""),
+        ("sizes", tuple[int, ...], ""),
+        ("empty", int | None, ""),
+    ]
+    assert next(help_remarks(Bare)) == "option 'width' has no help; write `width: Annotated[int, \"its help\"]`"
+    assert len(list(help_remarks(Bare))) == 3
+    assert list(help_remarks(Good)) == []
+
+
 def test_inherited_options_keep_their_types():
     options = component_options(Child)
     assert [option.name for option in options][-1] == "extra"
@@ -74,8 +96,6 @@ class Bad(Backbone):
 
     name: ClassVar[str] = "bad"
     use: Annotated[int, "reserved"] = 1
-    bare: int = 1
-    empty: Annotated[int, " "] = 1
     sequence: Annotated[Sequence[int], "known to type checkers only"] = ()
     union: Annotated[int | str, "two types"] = 1
     nested_none: Annotated[list[int | None], "TOML has no null"] = field(factory=list)
@@ -95,15 +115,13 @@ class Bad(Backbone):
 
     @computed.default
     def _computed(self):
-        return self.bare
+        return self.use
 
 
 def test_each_breach_is_told_by_option_with_the_mend():
     told = dict(breach.split(": ", 1) for breach in option_breaches(Bad))
     mends = {
         "use": "give the option another name",
-        "bare": 'write `bare: Annotated[int, "its help"]`',
-        "empty": "its help",
         "sequence": "import what it names at the top of the module",
         "union": "no type of an option",
         "nested_none": "no type of an option",

@@ -171,6 +171,31 @@ def test_a_malformed_component_is_told_and_the_others_work(loaded):
         plugins.registry.find("backbone", "oddnet")
 
 
+def test_a_component_without_help_for_its_options_works_and_its_plugin_is_reminded(loaded):
+    report, plugins = loaded(GOOD.replace('Annotated[int, "channels"]', "int"))
+    assert plugins.registry.find("backbone", "tinynet") in report.components
+    told = "backbone Net: option 'base' has no help; write `base: Annotated[int, \"its help\"]`"
+    assert (report.status, report.problems) == ("ok", (told,))
+    with pytest.raises(KdsegError, match=r"^unknown backbone 'othernet'; `kdseg list-plugins` shows what there is$"):
+        plugins.registry.find("backbone", "othernet")  # a remark costs no component
+
+
+@pytest.mark.parametrize("name", ["tinynet", "kdseg-mine/tinynet"])
+def test_a_refused_component_is_told_with_plugin_and_reason_where_it_is_named(loaded, name):
+    _, plugins = loaded(GOOD.replace("base: Annotated[int,", "base: Annotated[complex,").replace("A small net.", ""))
+    with pytest.raises(KdsegError) as told:
+        plugins.registry.find("backbone", name)
+    text = str(told.value)
+    assert text.startswith(f"backbone {name!r} cannot be used: plugin kdseg-mine:mine 1.0: Net: it has no docstring")
+    assert "; option 'base': complex is no type of an option; " in text
+    assert "\n" not in text
+
+
+def test_another_plugins_component_of_a_refused_ones_name_is_found(loaded):
+    _, plugins = loaded(GOOD.replace("tinynet", "soundnet").replace("A small net.", ""))
+    assert plugins.registry.find("backbone", "soundnet").distribution == "kdseg-sound"
+
+
 @pytest.mark.parametrize("handed", ["Net()", "'tinynet'", "Loss", "7"])
 def test_a_hook_must_hand_over_classes_of_its_kind(loaded, handed):
     report, _ = loaded(HEAD + NET + f"@hookimpl\ndef kdseg_backbones():\n    return [{handed}, Net]\n")
@@ -217,7 +242,9 @@ def test_a_name_offered_by_two_plugins_of_one_distribution_counts_for_neither(fo
     assert [entry.name for entry in two.components] == ["other"]
     for report in (one, two):
         assert "backbone 'tinynet' (Net): kdseg-mine offers this name more than once" in report.problems[0]
-    with pytest.raises(KdsegError, match="unknown backbone"):
+    with pytest.raises(
+        KdsegError, match=r"plugin kdseg-mine:one 1\.0: Net: .* more than once.* and .*mine:two 1\.0: Net"
+    ):
         plugins.registry.find("backbone", "kdseg-mine/tinynet")
 
 

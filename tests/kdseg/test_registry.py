@@ -139,7 +139,7 @@ def undecorated() -> type[Component]:
         (make(Loss, per="class"), "its per is 'class'; write `per = ...` with one of 'pixel', 'image', 'batch'"),
         (make(Backbone, taps=(), __annotations__={"taps": Annotated[tuple[str, ...], "a"]}), "hides Backbone.taps"),
         (make(Loss, role="x", __annotations__={"role": Annotated[str, "a"]}), "hides Loss.role"),
-        (make(Dataset, size=1, __annotations__={"size": int}), "option 'size': it has no help"),
+        (make(Dataset, size=1, __annotations__={"size": complex}), "option 'size': complex is no type of an option"),
         (make(Dataset, use=1, __annotations__={"use": Annotated[int, "a"]}), "option 'use'"),
     ],
 )

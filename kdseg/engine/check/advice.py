@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdseg.engine.machine.gpus import available_memory
 from kdseg.engine.machine.launch import asks_for_fsdp
-from kdseg.recipe.schema import Learner
+from kdseg.recipe.schema import Frozen, Learner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator
         batch_norm: whether a learner has layers that normalise over the batch.
     """
     recipe = plan.recipe
+    yield from _about_classes(recipe)
     yield from _about_learning(recipe)
     if asks_for_fsdp():
         yield (
@@ -47,6 +48,22 @@ def advice(plan: Plan, memory: int, world: int, *, batch_norm: bool) -> Iterator
     free = available_memory()
     if free is not None and memory > free:
         yield f"train.batch_size: a step takes about {memory / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free"
+
+
+def _about_classes(recipe: Recipe) -> Iterator[str]:
+    """Tell which classes a source does not know, and which it knows in vain."""
+    names = recipe.data.dataset.class_table().names
+    for name, model in recipe.models.items():
+        if not isinstance(model, Frozen) or model.class_map is None or model.classes is None:
+            continue
+        taught = set(model.class_map.values())
+        if unknown := [one for one in names if one not in taught]:
+            yield (
+                f"models.{name}.class_map: {name!r} does not know {', '.join(unknown)}: its terms leave out pixels "
+                "with these labels, and compare probabilities of the other classes alone"
+            )
+        if dropped := [one for one in model.classes if one not in model.class_map]:
+            yield f"models.{name}.class_map: nothing is made of {', '.join(dropped)}"
 
 
 def _about_learning(recipe: Recipe) -> Iterator[str]:

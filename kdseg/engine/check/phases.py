@@ -27,11 +27,12 @@ from kdseg.engine.check.parts import (
 from kdseg.engine.check.plan import check_plan
 from kdseg.engine.check.problems import Found
 from kdseg.engine.learn.build import META, all_taps, build_gate, build_participants, build_term, tap_shapes, term_taps
+from kdseg.engine.learn.class_map import class_map_of
 from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.learn.plan import Plan
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.gpus import gpu_is_here
-from kdseg.engine.models.weights import check_weights, weighted_models
+from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
 from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, resampled_split, split_context
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kdseg.data.augment import Augmentation
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.engine.learn.participants import Participant
+    from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Recipe
 
@@ -64,6 +66,8 @@ class Checked:
     image_size: tuple[int, int]
     """Height and width of a training image, after augmentation."""
     parameters: Mapping[str, int]
+    weights: Mapping[str, Match]
+    """What files and the networks that they fill have in common, by participant."""
     tap_shapes: Mapping[str, Mapping[str, tuple[int, int, int]]]
     memory: int
     """Bytes that a step is estimated to take in each process."""
@@ -76,9 +80,10 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     Raises:
         ProblemsError: with all that is wrong in the first phase that finds anything.
     """
+    loaded = with_classes(loaded)
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
-    participants = _build(found, len(classes))
+    participants, matches = _build(found, len(classes))
     augmentation = augmentation_of(recipe)
     opened = _open_splits(found, world, len(classes))
     train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
@@ -96,6 +101,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
         augmentation=augmentation,
         image_size=size,
         parameters={name: _count(participant.module) for name, participant in participants.items()},
+        weights=matches,
         tap_shapes=shapes,
         memory=memory,
         warnings=tuple(advice(plan, memory, world, batch_norm=_has_batch_norm(participants.values()))),
@@ -114,8 +120,8 @@ def _classes(found: Found) -> ClassTable:
     return classes
 
 
-def _build(found: Found, num_classes: int) -> dict[str, Participant]:
-    """Make everything that needs neither data nor a device."""
+def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict[str, Match]]:
+    """Make everything that needs neither data nor a device, and look at the weights."""
     recipe = found.loaded.recipe
     if recipe.train.precision == "fp16" and not gpu_is_here():
         found.add("train.precision", "'fp16' needs a GPU; 'bf16' runs on CPUs too")
@@ -123,8 +129,10 @@ def _build(found: Found, num_classes: int) -> dict[str, Participant]:
         augmentation_of(recipe)
     participants: dict[str, Participant] = {}
     for name, model in recipe.models.items():
-        with found.at(f"models.{name}.backbone"):
-            participants |= build_participants(recipe, num_classes, META, [name])
+        with found.at(f"models.{name}.class_map"):
+            class_map_of(recipe, name)
+            with found.at(f"models.{name}.backbone"):
+                participants |= build_participants(recipe, num_classes, META, [name])
         if model.view is not None:
             with found.at(f"models.{name}.view.augment"):
                 view_augmentation([(spec.use, spec.options) for spec in model.view.augment], recipe.seed, name)
@@ -134,13 +142,15 @@ def _build(found: Found, num_classes: int) -> dict[str, Participant]:
                 optimizer = build_optimizer(model.optimizer, list(participants[name].module.parameters()))
                 with found.at(f"models.{name}.schedule"):
                     build_schedule(model.schedule, optimizer, 1000)
+    matches = {}
     for name, backbone, weights in weighted_models(recipe):
         with found.at(f"models.{name}.weights"):
-            check_weights(found.loaded, name, backbone, weights)
+            network = participants[name].module if name in participants else None
+            matches[name] = check_weights(found.loaded, name, backbone, weights, network)
     with found.at("output.folder"):
         check_output_folder(recipe)
     found.end_of_phase()
-    return participants
+    return participants, {name: match for name, match in matches.items() if match is not None}
 
 
 def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:

@@ -14,7 +14,7 @@ from kdseg.engine.judge.evaluate import evaluate
 from kdseg.engine.learn.build import build_participants
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.model import model_folder
-from kdseg.engine.models.weights import weighted_models, weights_file
+from kdseg.engine.models.weights import load_settled, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.errors import KdsegError, did_you_mean
@@ -79,13 +79,12 @@ def evaluate_run(
     processes = Processes.start(recipe.train)
     classes = recipe.data.dataset.class_table()
     participants = build_participants(recipe, len(classes), processes.device, names)
-    frozen = {name: weights_file(name, weights) for name, _, weights in weighted_models(recipe)}
+    settled = {name: weights for name, _, weights in weighted_models(recipe)}
     for name, participant in participants.items():
         if isinstance(recipe.models[name], Frozen):
-            weights = frozen[name]
+            load_settled(name, settled[name], participant.module)
         else:
-            weights = model_folder(run, name) / f"{which}.safetensors"
-        load_weights(participant.module, weights)
+            load_weights(participant.module, model_folder(run, name) / f"{which}.safetensors")
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +20,6 @@ from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -39,6 +39,9 @@ def predict_files(
     console: Console,
 ) -> int:
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, or what a benchmark takes.
+
+    Images of a folder that is given, and of the folders below it, are written into folders of the same names below
+    `output`; what a benchmark takes lies in `output` itself.
 
     Args:
         run: a run's folder, or a copy of one of its models' folders.
@@ -62,16 +65,17 @@ def predict_files(
     whole_image = AT_ONCE.changed(views)
     submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
     targets = _targets(
-        images, output, _plain_names if submission is None else lambda file: (submission.file_name(file),)
+        images, output, _plain_files if submission is None else lambda file, _: (Path(submission.file_name(file)),)
     )
-    network = load(run, model, which, trust_code=trust_code)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = load(run, model, which, trust_code=trust_code, device=device)
     if submission is not None:
         refuse_other_classes(network.classes, submission)
-        refuse_strays(output / name for file in targets for name in _plain_names(file))
-    if torch.cuda.is_available():
-        network.cuda()
+        refuse_strays(output / path for file in targets for path in _plain_files(file, Path()))
+    if device == "cuda":
         set_arithmetic(network.mean.device)
-    make_folder(output)
+    for folder in sorted({output, *(path.parent for written in targets.values() for path in written)}):
+        make_folder(folder)
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, written in each:
         image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored
@@ -87,18 +91,26 @@ def predict_files(
     return len(targets)
 
 
-def _plain_names(file: Path) -> tuple[str, ...]:
-    return f"{file.stem}_mask.png", f"{file.stem}_overlay.png"
+def _plain_files(file: Path, below: Path) -> tuple[Path, ...]:
+    return below / f"{file.stem}_mask.png", below / f"{file.stem}_overlay.png"
 
 
 def _targets(
-    images: Sequence[Path], output: Path, names: Callable[[Path], Sequence[str]]
+    images: Sequence[Path], output: Path, files: Callable[[Path, Path], Sequence[Path]]
 ) -> dict[Path, tuple[Path, ...]]:
-    """Give the files that are written for each image; one that is named twice comes once."""
+    """Give the files that are written for each image; one that is named twice comes once.
+
+    Args:
+        images: files or folders.
+        output: the folder that is written to.
+        files: gives those of an image by its own path and the folder below `output`.
+    """
     targets: dict[Path, tuple[Path, ...]] = {}
     sources: dict[Path, Path] = {}
-    for file in _image_files(images):
-        targets[file] = tuple(output / name for name in names(file))
+    for file, below in _image_files(images, output):
+        if file in targets:
+            continue
+        targets[file] = tuple(output / path for path in files(file, below))
         other = sources.setdefault(targets[file][0], file)
         if other != file:
             raise KdsegError(
@@ -113,17 +125,22 @@ def _targets(
     return targets
 
 
-def _image_files(paths: Sequence[Path]) -> Iterator[Path]:
+def _image_files(paths: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+    """Give the images with the folder of each, as seen from the one that was named."""
     for path in paths:
         if path.is_dir():
-            found = (file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            files = sorted(
-                file for file in found if not file.name.startswith(".")
-            )  # such as macOS leaves beside copies
+            files = [f for f in sorted(path.rglob("*")) if _is_image(f.relative_to(path)) and not f.is_dir()]
+            if path.resolve() in output.resolve().parents:  # what was written there before is no image to segment
+                files = [file for file in files if output.resolve() not in file.resolve().parents]
             if not files:
                 raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(sorted(SUFFIXES))})")
-            yield from files
+            yield from ((file, file.relative_to(path).parent) for file in files)
         elif path.exists():
-            yield path
+            yield path, Path()
         else:
             raise KdsegError(f"{display_path(path)}: no such image or folder")
+
+
+def _is_image(file: Path) -> bool:
+    """Whether a name is an image's; one with a dot in front is hidden, such as macOS leaves beside copies."""
+    return file.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in file.parts)

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.models.model import CARD, load, model_folder, read_card
-from kdseg.engine.models.weights import weighted_models, weights_file
+from kdseg.engine.models.weights import model_from_file, weighted_models, weights_file
 from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen
@@ -32,14 +32,22 @@ class Trial:
     which: Literal["best", "last"]
     trusted: bool
     """Whether the Python file that lies beside it may run."""
+    frozen_in: tuple[LoadedRecipe, str] | None = None
+    """The recipe and its frozen participant, where its weights are a file without a card."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """What its card says."""
+        if self.frozen_in is not None:
+            recipe = self.frozen_in[0].recipe
+            spec = recipe.models[self.frozen_in[1]]
+            return (spec.classes if isinstance(spec, Frozen) else None) or recipe.data.dataset.class_table().names
         return tuple(read_card(self.folder)["classes"])
 
     def network(self) -> SegmentationModel:
         """Load it."""
+        if self.frozen_in is not None:
+            return model_from_file(*self.frozen_in)
         return load(self.folder, which=self.which, trust_code=self.trusted)
 
 
@@ -119,7 +127,8 @@ def refuse_other_classes(trials: Iterable[Trial], loaded: LoadedRecipe) -> None:
 
 def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
     """Find a participant of a run: what it trained or, where that is frozen there, what it was given."""
-    recipe = load_recipe(run / RECIPE).recipe
+    loaded = load_recipe(run / RECIPE)
+    recipe = loaded.recipe
     if model is not None and model not in recipe.models:
         raise KdsegError(
             f"{display_path(named)}: no model {model!r}{did_you_mean(model, recipe.models)}; it has "
@@ -127,6 +136,9 @@ def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "l
         )
     if model is not None and isinstance(recipe.models[model], Frozen):
         weights = next(weights for name, _, weights in weighted_models(recipe) if name == model)
+        if weights.file is not None:
+            folder = weights.file.parent
+            return Trial(named=named, folder=folder, which=which, trusted=True, frozen_in=(loaded, model))
         file = weights_file(model, weights)
         return Trial(named=named, folder=file.parent, which=weights.which, trusted=trust_code)
     return Trial(named=named, folder=model_folder(run, model), which=which, trusted=True)

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from kdseg.components import BackboneContext, ClassShares, EnsembleContext, GateContext, LossContext
 from kdseg.data.streams import stream
+from kdseg.engine.learn.class_map import Known, class_map_of
 from kdseg.engine.learn.optim import build_optimizer, build_schedule
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState, initialise, resolve_tap
 from kdseg.engine.learn.terms import Term
@@ -66,9 +67,11 @@ def build_participants(
             name=name,
             spec=recipe.models[name],
             backbone=backbone_of(recipe, name),
-            module=build_network(recipe, name, num_classes, device),
+            module=build_network(recipe, name, num_classes if classes is None else classes.size, device),
+            class_map=classes,
         )
         for name in (recipe.models if names is None else names)
+        for classes in [class_map_of(recipe, name)]
     }
 
 
@@ -136,8 +139,19 @@ def build_term(
     class_shares: Callable[[], ClassShares],
     device: torch.device,
 ) -> Term:
-    """Make a term's loss, its own first weights keyed by the recipe's seed and the term's name."""
+    """Make a term's loss, its own first weights keyed by the recipe's seed and the term's name.
+
+    Raises:
+        KdsegError: one of several sources does not know all classes.
+    """
     spec = recipe.terms[name]
+    known = _known(recipe, spec, device)
+    if known is not None:
+        num_classes, shares_of_all = len(known.classes), class_shares
+
+        def class_shares() -> ClassShares:
+            return shares_of_all().of(known.classes)
+
     ctx = LossContext(
         num_classes=num_classes,
         class_shares=class_shares,
@@ -157,7 +171,20 @@ def build_term(
         module=module.to(device),  # type: ignore[arg-type]
         learner_taps=taps.learner,
         on_all=spec.on == "all",
+        known=known,
     )
+
+
+def _known(recipe: Recipe, term: TermSpec, device: torch.device) -> Known | None:
+    """Give the classes that a term is about, where its source does not know all."""
+    maps = {head.participant: class_map_of(recipe, head.participant) for head in term.hears}
+    partial = {name: classes for name, classes in maps.items() if classes is not None and not classes.is_whole}
+    if partial and len(term.hears) > 1:
+        raise KdsegError(
+            f"its source {' and '.join(map(repr, partial))} does not know all classes, so that it cannot be one of "
+            "several; give it a term of its own"
+        )
+    return next((Known.of(classes.known, device) for classes in partial.values()), None)
 
 
 def build_gate(recipe: Recipe) -> TurnGate | None:
@@ -176,6 +203,10 @@ def build_gate(recipe: Recipe) -> TurnGate | None:
             if name not in known:
                 hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
                 raise KdsegError(f"asks for the {kind} {name!r}, which is not there{hint}")
+    for name in gate.participants:
+        classes = class_map_of(recipe, name)
+        if classes is not None and not classes.is_whole:
+            raise KdsegError(f"reads {name!r}, which does not know all classes")
     return gate
 
 

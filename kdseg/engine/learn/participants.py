@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from kdseg.components import Backbone
+    from kdseg.engine.learn.class_map import ClassMap
     from kdseg.engine.machine.processes import Processes
     from kdseg.recipe.schema import Frozen, Learner, Shadow
 
@@ -35,6 +36,8 @@ class Participant:
     spec: Learner | Frozen | Shadow
     backbone: Backbone
     module: nn.Module
+    class_map: ClassMap | None = None
+    """Where its classes are others than the dataset's: in these it predicts."""
     taps: frozenset[str] = frozenset()
     """The taps that some term reads."""
     version: int = 0
@@ -63,7 +66,8 @@ class Participant:
         output = self.module(images)
         heads = dict(output) if isinstance(output, dict) else {"logits": output}
         taps, self._captured = self._captured, {}
-        return Prediction(logits=heads.pop("logits"), taps=taps, heads=heads)
+        prediction = Prediction(logits=heads.pop("logits"), taps=taps, heads=heads)
+        return prediction if self.class_map is None else self.class_map.prediction(prediction)
 
     def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Give height and width at which it sees training images of a size."""

@@ -12,7 +12,6 @@ from kdseg.engine.learn.critics import CriticState
 from kdseg.engine.learn.insight import Insight
 from kdseg.engine.learn.participants import LearnerState, Participant, ShadowState
 from kdseg.engine.learn.sums import DeviceBatch, Heard, StepReport, Sums
-from kdseg.engine.learn.targets import all_count, filled
 from kdseg.engine.learn.terms import Fusing, Term, Unit
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.processes import Processes
@@ -100,8 +99,8 @@ class Stepper:
             if loss.loss.per == "batch":
                 count = torch.ones((), dtype=torch.float64, device=self.processes.device) * len(batches)
             else:
-                targets = [all_count(batch.target) if loss.on_all else batch.target for batch in batches]
-                count = torch.stack([loss.module.count(target).double() for target in targets]).sum()
+                counts = [loss.module.count(loss.counted(batch.target)) for batch in batches]
+                count = torch.stack([one.double() for one in counts]).sum()
             divisors[term.name] = count
         self.processes.sum_(list(divisors.values()))
         return {name: torch.where(count > 0, count, 1) for name, count in divisors.items()}
@@ -130,7 +129,7 @@ class Stepper:
             torch.autograd.backward(scaled)
         for name, term in terms.items():
             if name in self.critics:
-                mine = _detached(learners[term.learner].of(self.terms[name].learner.name))
+                mine = _detached(self.terms[name].mine(learners[term.learner]))
                 self._teach_critic(name, mine, heard[name], calls[name], sums)
 
     def _objective(
@@ -144,7 +143,7 @@ class Stepper:
     ) -> Tensor:
         """Give what a unit adds to its learner's objective, and add up the values of its terms."""
         first = self.terms[unit.terms[0]]
-        mine, call = prediction.of(first.learner.name), calls[first.name]
+        mine, call = first.mine(prediction), calls[first.name]
         source, target = heard[first.name].prediction, heard[first.name].target
         if unit.fused is None:
             value = first.module(mine, source, target, call)
@@ -176,10 +175,10 @@ class Stepper:
     def _heard(self, term: Term, batch: DeviceBatch, learning: Mapping[str, Prediction], call: LossCall) -> Heard:
         """Give what a term's learner is compared with: its source's prediction, or one made of those of several."""
         sources = [self._source(head.participant, batch, learning).of(head.name) for head in term.sources]
-        target = batch.target
-        if term.on_all:
-            opinions = sources or [learning[term.learner.participant].of(term.learner.name)]
-            target = filled(target, [opinion.logits for opinion in opinions])
+        if term.known is not None:
+            sources = [term.known.prediction(source) for source in sources]
+        opinions = sources or [learning[term.learner.participant].of(term.learner.name)]
+        target = term.heard_at(batch.target, opinions)
         if term.combine is None:
             return Heard(prediction=sources[0] if sources else None, target=target)
         with torch.no_grad():

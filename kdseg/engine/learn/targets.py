@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def all_count(target: Tensor) -> Tensor:
-    """Give a target, N×H×W, in which every pixel counts, for what needs to know no more than that."""
-    return target.masked_fill(target == IGNORE_INDEX, 0)
-
-
 @torch.no_grad()
 def filled(target: Tensor, opinions: Sequence[Tensor]) -> Tensor:
     """Give a target in which pixels without a label have the likeliest class, for losses that read classes.

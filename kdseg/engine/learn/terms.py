@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from attrs import define, field, frozen
 
+from kdseg.data.samples import IGNORE_INDEX
+from kdseg.engine.learn.targets import filled
 from kdseg.losses import LossModule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import torch
+    from torch import Tensor
 
     from kdseg.components import Loss
+    from kdseg.engine.learn.class_map import Known
     from kdseg.ensembles import Combination
-    from kdseg.losses import FusedLoss
+    from kdseg.losses import FusedLoss, Prediction
     from kdseg.recipe.heads import Head
 
 Fuse = Literal["auto", "torch", "off"]
@@ -37,11 +41,37 @@ class Term:
     learner_taps: tuple[str, ...]
     on_all: bool = False
     """Whether pixels without a label count too."""
+    known: Known | None = None
+    """The classes that it is about, where its source does not know all."""
+
+    def mine(self, learner: Prediction) -> Prediction:
+        """Give what its loss sees of a learner's prediction."""
+        prediction = learner.of(self.learner.name)
+        return prediction if self.known is None else self.known.prediction(prediction)
+
+    def counted(self, target: Tensor) -> Tensor:
+        """Give labels N×H×W, as far as its loss counts them before anybody has predicted."""
+        found = target if self.known is None else self.known.target(target)
+        return found.masked_fill(target == IGNORE_INDEX, 0) if self.on_all else found
+
+    def heard_at(self, target: Tensor, opinions: Sequence[Prediction]) -> Tensor:
+        """Give the labels that its loss sees; where it counts on all pixels, they are filled by what is predicted.
+
+        Args:
+            target: N×H×W.
+            opinions: those whose likeliest class stands where there is no label.
+        """
+        found = target if self.known is None else self.known.target(target)
+        if not self.on_all:
+            return found
+        everywhere = filled(found, [opinion.logits for opinion in opinions])
+        return everywhere if self.known is None else torch.where(target == IGNORE_INDEX, everywhere, found)
 
     def may_join(self, other: Term) -> bool:
         """Whether it could be computed with another: of one prediction and its pixels, the other's sources or none."""
         same = self.sources == other.sources and self.combine is other.combine
-        return self.learner == other.learner and self.on_all == other.on_all and (same or not self.sources)
+        pixels = (self.on_all, self.known and self.known.classes) == (other.on_all, other.known and other.known.classes)
+        return self.learner == other.learner and pixels and (same or not self.sources)
 
 
 @frozen

@@ -6,13 +6,13 @@ import json
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import nn
 
 from kdseg.components import KINDS, Backbone, BackboneContext
-from kdseg.data.images import channel_constants, unit_images
+from kdseg.data.images import channel_constants, image_batch
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.folders.files import write_json, write_whole
 from kdseg.engine.folders.run_folder import find_run
@@ -61,19 +61,32 @@ class SegmentationModel(nn.Module):
         logits: Tensor = output["logits"] if isinstance(output, dict) else output
         return logits
 
+    @overload
+    def predict(self, images: npt.NDArray[np.uint8], whole_image: WholeImage = ...) -> npt.NDArray[np.uint8]: ...
+
+    @overload
+    def predict(self, images: Tensor, whole_image: WholeImage = ...) -> Tensor: ...
+
     @torch.no_grad()
-    def predict(self, image: npt.NDArray[np.uint8], whole_image: WholeImage = AT_ONCE) -> npt.NDArray[np.uint8]:
-        """Give the class index of each pixel, uint8 H×W, for one RGB image, uint8 H×W×3.
+    def predict(
+        self, images: npt.NDArray[np.uint8] | Tensor, whole_image: WholeImage = AT_ONCE
+    ) -> npt.NDArray[np.uint8] | Tensor:
+        """Give the class index of each pixel: for one RGB image uint8 H×W, for N of one size N×H×W.
+
+        A NumPy array gives an array, a tensor a tensor on the model's device.
 
         Args:
-            image: the image.
-            whole_image: in which windows, at which scales and mirrored or not the network sees it.
+            images: an array uint8 H×W×3 or N×H×W×3; or a tensor 3×H×W or N×3×H×W on any device, uint8 or floats in
+                0..1.
+            whole_image: in which windows, at which scales and mirrored or not the network sees them.
+
+        Raises:
+            ValueError: they are something else.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8":  # noqa: PLR2004 (H, W and three channels)
-            raise ValueError(f"predict takes a uint8 image H×W×3 in RGB; found {image.dtype} {image.shape}")
-        images = unit_images(torch.from_numpy(image.copy()).unsqueeze(0).to(self.mean.device))
-        classes: npt.NDArray[np.uint8] = whole_image.classes(self, images)[0].cpu().numpy()
-        return classes
+        classes = whole_image.classes(self, image_batch(images, self.mean.device))
+        if images.ndim == 3:  # noqa: PLR2004 (one image)
+            classes = classes[0]
+        return classes if isinstance(images, torch.Tensor) else classes.cpu().numpy()
 
 
 def load(
@@ -82,6 +95,7 @@ def load(
     which: Literal["best", "last"] = "best",
     *,
     trust_code: bool = False,
+    device: str | torch.device = "cpu",
 ) -> SegmentationModel:
     """Load a learner that a run trained.
 
@@ -91,10 +105,11 @@ def load(
         which: its weights at the best evaluation, or at the end.
         trust_code: a network that came from a plugin file takes that file with it; it is Python code, which runs only
             where this says so.
+        device: where it comes to lie, such as ``cuda``.
 
     Raises:
-        KdsegError: where there is no such model, its plugin is missing, its code is not trusted, or its files are
-            damaged.
+        KdsegError: where there is no such model, its plugin is missing, its code is not trusted, its files are damaged,
+            or there is no such device.
     """
     folder = Path(path)
     if not (folder / CARD).exists():
@@ -107,7 +122,11 @@ def load(
     )
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
-    return SegmentationModel(network, card).eval()
+    loaded = SegmentationModel(network, card).eval()
+    try:
+        return loaded.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a GPU
+        raise KdsegError(f"no model can lie on the device {str(device)!r} here: {one_line(error)}") from error
 
 
 def card_of(

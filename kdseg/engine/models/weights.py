@@ -1,16 +1,21 @@
-"""Where a participant's weights come from: another run, or a recipe whose run is found or made first."""
+"""Where a participant's weights come from: a file, another run, or a recipe whose run is found or made first."""
 
 from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import torch
 from attrs import evolve
 
+from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
-from kdseg.engine.models.model import CARD, model_folder, read_card
+from kdseg.engine.folders.tensor_files import load_weights
+from kdseg.engine.models.file_weights import load_from_file, match_file
+from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -20,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from torch import nn
+
     from kdseg.components import Backbone
+    from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Output, Recipe, Weights
-    from kdseg.recipe.schema_train import Data
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +42,32 @@ def weighted_models(recipe: Recipe) -> Iterator[tuple[str, Backbone, Weights]]:
             yield name, model.backbone, model.weights
 
 
-def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> None:
+def check_weights(
+    loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights, network: nn.Module | None
+) -> Match | None:
     """See that a participant's weights are there, or can be made, and fit its network.
+
+    Args:
+        loaded: the recipe that asks.
+        name: the participant.
+        backbone: its network as a component.
+        weights: where they come from.
+        network: its network, which may live on the meta device; None where it could not be made.
+
+    Returns:
+        What they and the network have in common, where they are a file's.
 
     Raises:
         KdsegError: saying what is missing, or where the networks differ.
     """
+    if weights.file is not None:
+        if network is None:
+            return None
+        match = match_file(weights, network)
+        card = _card_beside(weights.file) if match.is_full else None
+        if card is not None:  # it says what shapes cannot
+            _check_data(weights.file.parent, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)
+        return match
     if weights.recipe is not None:
         _refuse_circle(loaded, ())
         other = source_recipe(loaded, weights)
@@ -50,9 +77,40 @@ def check_weights(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
         if theirs != ours:
             raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
         data = other.recipe.data
-        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe.data)
+        _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe, name)
     else:
         _weights_file(loaded, name, backbone, weights)
+    return None
+
+
+def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
+    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to their weights.
+
+    Weights that are not there say nothing: `check_weights` tells of them.
+    """
+    recipe = loaded.recipe
+    for name, _, weights in weighted_models(recipe):
+        spec = recipe.models[name]
+        if isinstance(spec, Frozen) and spec.class_map is not None and spec.classes is None:
+            with suppress(KdsegError):
+                model = evolve(spec, classes=_classes_of(loaded, name, weights))
+                recipe = evolve(recipe, models={**recipe.models, name: model})
+    return evolve(loaded, recipe=recipe)
+
+
+def _classes_of(loaded: LoadedRecipe, name: str, weights: Weights) -> tuple[str, ...] | None:
+    if weights.recipe is not None:
+        return source_recipe(loaded, weights).recipe.data.dataset.class_table().names
+    if weights.run is not None:
+        return tuple(read_card(_model_of(find_run(weights.run), name, weights))["classes"])
+    card = None if weights.file is None else _card_beside(weights.file)
+    return None if card is None else tuple(card["classes"])
+
+
+def _card_beside(file: Path) -> dict[str, Any] | None:
+    """Give the card of a file that kdseg wrote itself."""
+    written = file.stem in ("best", "last") and (file.parent / CARD).exists()
+    return read_card(file.parent) if written else None
 
 
 def _refuse_circle(loaded: LoadedRecipe, asking: tuple[Path, ...]) -> None:
@@ -92,12 +150,13 @@ def finished_run(places: Sequence[LoadedRecipe]) -> Path | None:
 
 
 def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) -> LoadedRecipe:
-    """Give the recipe with every participant's weights as a run and a hash, training what no run has trained yet.
+    """Give the recipe with every participant's weights as run or file and hash, training what no run has trained yet.
 
     Args:
         loaded: the recipe that asks.
         train: runs a recipe to its end and gives the run's folder.
     """
+    loaded = with_classes(loaded)
     recipe = loaded.recipe
     for name, backbone, weights in weighted_models(recipe):
         if weights.recipe is not None:
@@ -105,9 +164,11 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
             other = places[0]
             run = _found(name, weights.recipe, places) or train(other)
             settled = evolve(weights, recipe=None, run=run, model=_source_model(other.recipe, name, weights))
+        elif weights.run is not None:
+            settled = evolve(weights, run=find_run(weights.run))
         else:
-            settled = evolve(weights, run=find_run(weights.run))  # type: ignore[arg-type]
-        file = _weights_file(loaded, name, backbone, settled)
+            settled = weights
+        file = weights.file or _weights_file(loaded, name, backbone, settled)
         spec = recipe.models[name]
         assert isinstance(spec, Learner | Frozen)
         model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
@@ -128,8 +189,36 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
+def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | None:
+    """Fill a participant's network with its settled weights; tell what matched, where they are a file's.
+
+    Raises:
+        KdsegError: they cannot be loaded, or do not fit.
+    """
+    if weights.file is not None:
+        return load_from_file(weights, network)
+    load_weights(network, weights_file(name, weights))
+    return None
+
+
+def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
+    """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
+
+    Raises:
+        KdsegError: the file is not there, or does not fit.
+    """
+    data, spec = loaded.recipe.data, loaded.recipe.models[name]
+    assert isinstance(spec, Frozen)
+    classes = data.dataset.class_table()
+    network = spec.backbone.build(BackboneContext(in_channels=3, num_classes=len(classes)))
+    load_settled(name, spec.weights, network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
+    backbone = plain_component(spec.backbone, loaded.plugins.registry)
+    return SegmentationModel(network, card_of(backbone, classes, data.mean, data.std)).eval()
+
+
 def weights_file(name: str, weights: Weights) -> Path:
-    """Give the file that settled weights name."""
+    """Give the file of a run that settled weights name."""
     assert weights.run is not None
     return _model_of(find_run(weights.run), name, weights) / f"{weights.which}.safetensors"
 
@@ -161,7 +250,7 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     theirs = {"use": card["backbone"], **card["options"]}
     if ours != theirs:
         raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
-    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe.data)
+    _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)
     file = folder / f"{weights.which}.safetensors"
     if not file.exists():
         raise KdsegError(f"{display_path(file)}: no such weights; the run has not come so far")
@@ -171,14 +260,21 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
 
 
 def _check_data(
-    origin: Path, classes: Sequence[str], normalisation: tuple[Sequence[float], Sequence[float]], ours: Data
+    origin: Path,
+    classes: Sequence[str],
+    normalisation: tuple[Sequence[float], Sequence[float]],
+    recipe: Recipe,
+    name: str,
 ) -> None:
     """Refuse weights that were trained to name other classes, or on images normalised otherwise."""
-    names = ours.dataset.class_table().names
+    ours, spec = recipe.data, recipe.models[name]
+    said = spec.classes if isinstance(spec, Frozen) else None
+    names = said or ours.dataset.class_table().names
     if tuple(classes) != names:
+        whose = "this recipe's dataset has" if said is None else f"models.{name}.classes names"
         raise KdsegError(
             f"{display_path(origin)} trains on {len(classes)} classes ({_listed(classes)}); "
-            f"this recipe's dataset has {len(names)} ({_listed(names)})"
+            f"{whose} {len(names)} ({_listed(names)})"
         )
     mean, std = map(tuple, normalisation)
     if (mean, std) != (ours.mean, ours.std):

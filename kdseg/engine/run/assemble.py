@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from kdseg.components import CallbackContext
 from kdseg.data.images import Normalise
 from kdseg.data.rare_classes import RareClasses, rare_classes
 from kdseg.engine.folders.run_folder import METRICS
-from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.learn.build import (
     all_taps,
     build_gate,
@@ -27,7 +27,7 @@ from kdseg.engine.learn.terms import Fusing
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.sharding import Sharded
 from kdseg.engine.models.model import card_of
-from kdseg.engine.models.weights import weighted_models, weights_file
+from kdseg.engine.models.weights import load_settled, weighted_models
 from kdseg.engine.run.recorder import Recorder, WandbTracker
 from kdseg.engine.run.state import Run
 from kdseg.engine.splits.scans import scan_training
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from kdseg.recipe.schema import Recipe
 
 
+log = logging.getLogger(__name__)
+
+
 def assemble(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Run:
     """Make all parts of a run on its device, with the first weights of its seed.
 
@@ -64,7 +67,10 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     training_scan: Callable[[], Scan] = cache(partial(scan_training, checked))
     participants = build_participants(recipe, len(checked.classes), device)
     for name, _, weights in weighted_models(recipe):
-        load_weights(participants[name].module, weights_file(name, weights))
+        match = load_settled(name, weights, participants[name].module)
+        if match is not None and processes.is_main:
+            for line in match.told():
+                log.log(logging.INFO if match.is_full else logging.WARNING, "models.%s.weights: %s", name, line)
     taps = {name: term_taps(term, participants) for name, term in recipe.terms.items()}
     terms = {
         name: build_term(

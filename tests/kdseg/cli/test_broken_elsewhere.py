@@ -176,3 +176,35 @@ def test_a_plugin_file_that_does_not_load(folder, write, told, text, message):
 def test_a_plugin_file_that_is_not_there(write, told):
     write(('["drawn.py"]', '["drawn.py", "drwn.py"]'))
     assert told() == ["recipe.toml:3: plugins.1: drwn.py: there is no such file"]
+
+
+# Components that their plugin got wrong
+
+
+def test_a_component_that_its_plugin_got_wrong_is_told_with_the_plugin_and_the_reason(folder, write, told):
+    write(('{ use = "unet", base = 2 }', '"half_size"'))
+    drawn = folder / "drawn.py"
+    good = 'name: ClassVar[str] = "half_size"\n'
+    text = drawn.read_text()
+    assert text.count(good) == 1
+    drawn.write_text(text.replace(good, f"{good}    width: complex = 8\n"))
+    (line,) = told()
+    place = "recipe.toml:23: models.student.backbone: backbone 'half_size' cannot be used: "
+    assert line.startswith(
+        f"{place}plugin drawn:drawn: HalfSize: option 'width': complex is no type of an option; use "
+    )
+
+
+def test_an_option_without_help_is_set_by_a_recipe_like_any_other(kdseg, folder, write, told):
+    write(('{ use = "unet", base = 2 }', '{ use = "half_size", width = "8" }'))
+    drawn = folder / "drawn.py"
+    good = 'name: ClassVar[str] = "half_size"\n'
+    drawn.write_text(
+        drawn.read_text().replace(good, f"{good}    width: int\n").replace("stride=2", "stride=self.width")
+    )
+    place = "recipe.toml:23: models.student.backbone"
+    assert told() == [f"{place}.width: expected an integer, found the string '8'"]
+    write(('{ use = "unet", base = 2 }', '"half_size"'))
+    assert told() == [f"{place}.width: missing: int"]
+    write(('{ use = "unet", base = 2 }', '{ use = "half_size", width = 1 }'))
+    assert kdseg("check", "recipe.toml").status == 0

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from kdseg.components import BackboneContext
 from kdseg.recipe.load import load_recipe
@@ -39,6 +41,24 @@ def test_check_prints_what_the_run_would_do_and_writes_nothing(kdseg, folder, wr
     assert sorted(folder.rglob("*")) == before
 
 
+def test_check_prints_what_matches_of_a_file_of_which_a_part_is_taken(kdseg, folder, write):
+    write(("clip = 1.0", 'weights = { file = "theirs.safetensors", partial = true }'))
+    recipe = load_recipe(folder / "recipe.toml").recipe
+    network = recipe.models["student"].backbone.build(BackboneContext(in_channels=3, num_classes=3))
+    state = network.state_dict()
+    names = [*state]
+    save_file({name: state[name] for name in names[1:]} | {"extra": torch.ones(1)}, folder / "theirs.safetensors")
+    status, out, err = kdseg("check", "recipe.toml")
+    assert (status, err) == (0, "")
+    rows = [
+        f"theirs.safetensors: {len(names) - 1} of {len(names)} tensors match",
+        f"missing in the file: {names[0]}",
+        "left over in the file: extra",
+    ]
+    assert "\n".join(["weights from files", *(f"  student  {row}" for row in rows), "terms"]) in out
+    assert json.loads(kdseg("check", "recipe.toml", "--json").out)["weights"] == {"student": rows}
+
+
 def test_json_tells_the_same_to_programs(kdseg, write):
     path = write(
         ("images = 8", "images = 11, size = [40, 48]"), ("weight = 0.5", "weight = { at = [0.5, 0.6], value = [0, 1] }")
@@ -55,6 +75,7 @@ def test_json_tells_the_same_to_programs(kdseg, write):
         "steps_per_epoch": 2,
         "images": {"train": 11, "val": 11, "unlabelled": 0, "size": [40, 48]},
         "participants": {name: {"parameters": parameters(path, name), "steps": 3} for name in ("teacher", "student")},
+        "weights": {},
         "terms": {"teacher-labels": {"steps": 3}, "labels": {"steps": 3}, "mimic": {"steps": 1}},
         "warnings": [],
     }

@@ -129,17 +129,35 @@ def test_a_jpeg_is_predicted_as_it_decodes(kdseg, folder, finished):
     assert np.array_equal(read(folder / "predictions/road_mask.png"), mask)
 
 
-def test_a_folder_gives_the_pictures_in_it(kdseg, folder, finished):
+def test_a_folder_gives_the_pictures_in_it_and_below_under_the_same_names(kdseg, folder, finished):
     images = folder / "images"
     (images / "more").mkdir(parents=True)
+    (images / ".hidden").mkdir()
     for name in ("a.png", "b.PNG", "c.webp"):
         write_rgb(images / name, picture(32, 40))
-    write_rgb(images / "more" / "d.png", picture(32, 40))
+    for name in ("more/d.png", "more/a.png", ".hidden/e.png", ".f.png"):
+        write_rgb(images / name, picture(32, 40))
     (images / "notes.txt").write_text("no picture")
     status, out, _ = kdseg("predict", str(finished), "images", "images/more/d.png", "images/a.png", "-o", "out/deep")
-    assert (status, out) == (0, "4 images: out/deep/*_mask.png and *_overlay.png\n")
-    written = {f"{name}_{kind}.png" for name in "abcd" for kind in ("mask", "overlay")}
-    assert {path.name for path in (folder / "out/deep").iterdir()} == written
+    assert (status, out) == (0, "5 images: out/deep/*_mask.png and *_overlay.png\n")
+    names = ("a", "b", "c", "more/a", "more/d")
+    written = {f"{name}_{kind}.png" for name in names for kind in ("mask", "overlay")}
+    deep = folder / "out/deep"
+    assert {str(path.relative_to(deep)) for path in deep.rglob("*.png")} == written
+
+
+@pytest.mark.parametrize("output", ["images/predictions", ".", "images"])
+def test_the_output_may_lie_within_the_images_or_around_them(kdseg, folder, finished, output):
+    (folder / "images/more").mkdir(parents=True)
+    for name in ("a.png", "more/b.png"):
+        write_rgb(folder / "images" / name, picture(32, 40))
+    words = ("predict", str(finished), "images", "-o", output)
+    assert kdseg(*words).out.startswith("2 images: ")
+    before = sorted(folder.rglob("*.png"))
+    assert len(before) == 6
+    if output != "images":  # there everything lies in one folder
+        assert kdseg(*words).out.startswith("2 images: ")
+        assert sorted(folder.rglob("*.png")) == before
 
 
 def test_any_learner_and_either_weights_can_be_asked_for(kdseg, folder, finished):

@@ -85,6 +85,17 @@ options
     )
 
 
+def test_an_option_without_help_is_shown_without(kdseg, tmp_path):
+    source = SOURCE.replace('strength: Annotated[float, "how much"]', "strength: float")
+    with on_path(tmp_path / "bare") as folder:
+        fake_dist(folder, "kdseg-bare", entry_points={"bare": "plug_bare"}, files={"plug_bare.py": source})
+        assert kdseg("show", "loss", "kdseg-bare/inner").out.endswith("options\n  strength  float  default 0.5\n")
+        (option,) = json.loads(kdseg("show", "loss", "kdseg-bare/inner", "--json").out)["options"]
+        assert option == {"name": "strength", "type": "float", "help": "", "required": False, "default": 0.5}
+        told = "  loss Inner: option 'strength' has no help; write `strength: Annotated[float, \"its help\"]`\n"
+        assert f"plugin kdseg-bare:bare 1.0: ok\n{told}" in kdseg("list-plugins").out
+
+
 def test_json_holds_the_same(kdseg):
     data = json.loads(kdseg("show", "loss", "kdseg-mine/outer", "--json").out)
     assert (data["kind"], data["qualified"], data["version"]) == ("loss", "kdseg-mine/outer", "4")

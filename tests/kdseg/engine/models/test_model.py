@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import kdseg
+from kdseg.engine.models.whole_image import WholeImage
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 
@@ -82,12 +83,51 @@ def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
     assert np.array_equal(model.predict(read_only[::-1, ::-1])[::-1, ::-1].shape, found.shape)
 
 
+def test_batches_and_tensors_give_what_single_images_do(train):
+    model = kdseg.load(train(RECIPE).folder, trust_code=True, device=torch.device("cpu"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 47, 33, 3), dtype=np.uint8)
+    wanted = np.stack([model.predict(image) for image in images])
+    assert len(np.unique(wanted)) > 1
+    found = model.predict(images)
+    assert (type(found), found.dtype) == (np.ndarray, np.uint8)
+    assert np.array_equal(found, wanted)
+    tensors = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for batch in (tensors, tensors.contiguous(), tensors / 255, (tensors / 255).contiguous(), tensors.double() / 255):
+        found = model.predict(batch)
+        assert (type(found), found.dtype) == (torch.Tensor, torch.uint8)
+        assert np.array_equal(found.numpy(), wanted)
+        assert np.array_equal(model.predict(batch[1]).numpy(), wanted[1])
+    views = WholeImage(window=(32, 32), scales=(1.0, 1.5), flip=True)
+    assert np.array_equal(model.predict(images, views), np.stack([model.predict(image, views) for image in images]))
+
+
+ARRAY = r"takes a uint8 image H×W×3 in RGB, or several as N×H×W×3; found "
+TENSOR = r"takes a tensor 3×H×W or N×3×H×W in RGB, uint8 or floats in 0\.\.1; found torch\."
+
+
 @pytest.mark.parametrize(
-    "image", [np.zeros((32, 32, 3)), np.zeros((32, 32), np.uint8), np.zeros((1, 3, 32, 32), np.uint8)]
+    ("image", "told"),
+    [
+        (np.zeros((32, 32, 3)), ARRAY + r"float64 \(32, 32, 3\)"),
+        (np.zeros((32, 32), np.uint8), ARRAY),
+        (np.zeros((1, 3, 32, 32), np.uint8), ARRAY),
+        (np.zeros((1, 1, 32, 32, 3), np.uint8), ARRAY),
+        (torch.zeros(32, 32, 3), TENSOR + r"float32 \(32, 32, 3\)"),
+        (torch.zeros(3, 32), TENSOR),
+        (torch.zeros(3, 32, 32, dtype=torch.int64), TENSOR),
+        (torch.full((3, 32, 32), 255.0), "takes floats in 0..1; found 255 to 255: divide by 255"),
+        (torch.full((3, 32, 32), torch.nan), "takes floats in 0..1; found nan to nan"),
+    ],
 )
-def test_what_is_no_image_is_refused(train, image):
-    with pytest.raises(ValueError, match=r"takes a uint8 image H×W×3 in RGB; found"):
+def test_what_is_no_image_is_refused(train, image, told):
+    with pytest.raises(ValueError, match=told):
         kdseg.load(train(RECIPE).folder, trust_code=True).predict(image)
+
+
+@pytest.mark.parametrize("device", ["cdua", "cuda:99"])
+def test_a_device_that_is_not_there_is_told(train, device):
+    with pytest.raises(KdsegError, match=f"no model can lie on the device '{device}' here: "):
+        kdseg.load(train(RECIPE).folder, trust_code=True, device=device)
 
 
 class Remember(Hooks):
