@@ -52,9 +52,8 @@ def list_split(options: Folder, split: str) -> Listing:
     keys, more = _keys(options, split, word, images)
     if keys is not None:
         images = _only(images, keys)
-    if masks is not None and (
-        keys is not None or (SPLIT in options.images and SPLIT not in options.masks)
-    ):  # the others are other splits'
+    others = SPLIT in options.images and SPLIT not in options.masks  # masks of other splits are listed too
+    if masks is not None and (keys is not None or others):
         masks = _only(masks, images.by_stem.keys() if keys is None else keys)
     if not images.by_stem and not more:
         raise KdsegError(
@@ -76,8 +75,8 @@ def refuse_unsaid(options: Folder, split: str) -> None:
     if getattr(options, f"{split}_share"):
         return
     raise KdsegError(
-        f"nothing says which images are the {split} split's; write {{split}} into images and masks, where each split has "
-        f'a folder, or lists = "{{split}}.txt", or {split}_share = 0.2, which takes them from all'
+        f"nothing says which images are the {split} split's; write {{split}} into images and masks, where each split "
+        f'has a folder, or lists = "{{split}}.txt", or {split}_share = 0.2, which takes them from all'
     )
 
 
