@@ -173,7 +173,7 @@ def _rank(pair: tuple[Sort, Sort]) -> tuple[bool, int, bool, int, int]:
         len(images.files.keys() & masks.files.keys()),
         SPLIT in images.folder,
         masks.mask_words - images.mask_words,
-        -images.folder.count("/") - masks.folder.count("/"),
+        len(images.folder.split("/")) * bool(images.folder),
     )
 
 
