@@ -19,7 +19,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", "
 _SHOWN = 8
 
 
-def find(root: Path, pattern: str, option: str) -> Files:
+def find(root: Path, pattern: str, option: str, mend: str = "") -> Files:
     """List the files of a folder, in folders below it too, or of a glob: ``*``, ``?``, and ``**`` for any folders.
 
     What the wildcards stand for, without the suffix, is a file's key: ``masks/*_mask.png`` gives ``masks/01_mask.png``
@@ -29,6 +29,7 @@ def find(root: Path, pattern: str, option: str) -> Files:
         root: what the pattern is relative to.
         pattern: with `{split}` filled in.
         option: whose value it is, for errors.
+        mend: what else may help where a folder is missing, for errors: a clause.
 
     Raises:
         KdsegError: there is no such folder, or nothing fits.
@@ -42,7 +43,7 @@ def find(root: Path, pattern: str, option: str) -> Files:
         parts.append("*")
     fixed = next(number for number, part in enumerate(parts) if _is_wild(part))
     start = root.joinpath(*parts[:fixed])
-    _refuse_missing(start, root, pattern, option)
+    _refuse_missing(start, root, pattern, option, mend)
     ending = re.split(r"[*?]", parts[-1])[-1]
     found, twins = {}, {}
     for captured, path in _walk(start, parts[fixed:], ()):
@@ -98,7 +99,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise KdsegError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _refuse_missing(folder: Path, root: Path, pattern: str, option: str) -> None:
+def _refuse_missing(folder: Path, root: Path, pattern: str, option: str, mend: str) -> None:
     """Refuse a folder that is not there, and name the nearest that is."""
     if folder.is_dir():
         return
@@ -107,11 +108,20 @@ def _refuse_missing(folder: Path, root: Path, pattern: str, option: str) -> None
     chain = (folder, *folder.parents)
     missing, parent = next((one, above) for one, above in pairwise(chain) if above.is_dir())
     there = sorted(entry.name for entry in _entries(parent) if entry.is_dir() and not entry.name.startswith("."))
-    near = did_you_mean(missing.name, there) or (f"; {parent} holds {_some(there)}" if there else "; there are none")
     key = "root" if root == missing or missing in root.parents else option
+    said = str(root) if key == "root" else pattern
     raise KdsegError(
-        f"{missing}: there is no such folder, which {key} = {str(root) if key == 'root' else pattern!r} names{near}"
+        f"{missing}: there is no such folder, which {key} = {said!r} names{_nearest(missing.name, there)}"
+        f"{f'; {mend}' if mend and key != 'root' else ''}"
     )
+
+
+def _nearest(name: str, there: Sequence[str]) -> str:
+    """Name the folder that may be meant: one that begins so, one that is spelt alike; else all."""
+    longer = [one for one in there if one.startswith(name)]
+    if longer:
+        return f"; did you mean {longer[0]!r}?"
+    return did_you_mean(name, there) or (f"; there are {_some(there)}" if there else "; there are none")
 
 
 def _content_of(folder: Path) -> str:

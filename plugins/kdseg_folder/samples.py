@@ -82,14 +82,8 @@ def refuse_unsaid(options: Folder, split: str) -> None:
 
 def _find(options: Folder, option: str, word: str, split: str) -> Files:
     pattern: str = getattr(options, option)
-    try:
-        return find(options.root, pattern.replace(SPLIT, word), option)
-    except KdsegError as error:
-        if SPLIT in pattern and "there is no such folder" in str(error):
-            raise KdsegError(
-                f'{error}. Where a split\'s folder has another name: split_names = {{ {split} = "…" }}'
-            ) from None
-        raise
+    mend = f'where that folder has another name, say split_names = {{ {split} = "…" }}' if SPLIT in pattern else ""
+    return find(options.root, pattern.replace(SPLIT, word), option, mend)
 
 
 def _keys(options: Folder, split: str, word: str, images: Files) -> tuple[Collection[str] | None, list[Defect]]:

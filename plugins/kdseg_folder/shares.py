@@ -36,19 +36,21 @@ def share_out(groups: Mapping[str, Iterable[str]], shares: Mapping[str, float], 
 
     Groups come in an order that follows from the seed and their names alone, so neither the order of files nor that of
     groups matters. A split takes a group unless that would carry it further beyond its share than it now lacks; it
-    takes one at least, and leaves one.
+    takes one at least, the smallest, and leaves one for each split that comes after, and one to train on.
     """
     sizes = {name: len(list(keys)) for name, keys in groups.items()}
     left = sorted(groups, key=lambda name: (_place(seed, name), name))
     whole = sum(sizes.values())
     split_keys: dict[str, set[str]] = {}
-    for split, share in shares.items():
+    for number, (split, share) in enumerate(shares.items()):
+        others = len(shares) - number
         wanted, count = share * whole, 0
         taken: list[str] = []
         for name in left:
-            if len(taken) + 1 < len(left) and (not taken or count + sizes[name] / 2 < wanted):
+            if len(taken) + others < len(left) and count + sizes[name] / 2 < wanted:
                 taken.append(name)
                 count += sizes[name]
+        taken = taken or [min(left, key=sizes.__getitem__)]
         left = [name for name in left if name not in set(taken)]
         split_keys[split] = {key for name in taken for key in groups[name]}
     return split_keys

@@ -65,9 +65,14 @@ ENCODINGS = {
 """How masks may say the classes."""
 
 
-def make_folder(root: Path, encoding: str = "indices", *, count: int, image: str, mask: str = "") -> None:
-    """Make a folder of images and, where they have a name, masks: ``image = "images/{:03}.jpg"``."""
+def make_folder(
+    root: Path, encoding: str = "indices", *, count: int, image: str, mask: str = "", first: int = 0
+) -> None:
+    """Make a folder of images and, where they have a name, masks: ``image = "images/{:03}.jpg"``.
+
+    `first` is the number by which the first is drawn.
+    """
     for number in range(count):
-        write(root / image.format(number), image_of(number))
+        write(root / image.format(number), image_of(first + number))
         if mask:
-            write(root / mask.format(number), ENCODINGS[encoding](indices_of(number)))
+            write(root / mask.format(number), ENCODINGS[encoding](indices_of(first + number)))

@@ -15,8 +15,12 @@ def workplace(tmp_path, monkeypatch, one_thread):
 def make(workplace):
     """Make the folder ``photos``: ``make("indices", count=4, image="images/{:03}.jpg")``."""
 
+    made = 0
+
     def make(encoding="indices", *, count=40, image="images/{:03}.jpg", mask="masks/{:03}.png"):
-        make_folder(workplace / "photos", encoding, count=count, image=image, mask=mask)
+        nonlocal made
+        make_folder(workplace / "photos", encoding, count=count, image=image, mask=mask, first=made)
+        made += count
         return workplace / "photos"
 
     return make
