@@ -175,7 +175,7 @@ def float_mask(root):
             "val",
             (
                 "there is no such folder, which images = 'val/images' names; did you mean 'validation'"
-                '?; where a split\'s folder has another name, say split_names = {{ val = "…" }}'
+                '?; where that folder has another name, say split_names = {{ val = "…" }}'
             ),
         ),
         (
