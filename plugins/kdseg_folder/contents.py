@@ -47,11 +47,11 @@ class Contents:
 def looks_like_mask(file: Path) -> bool:
     """Whether a file holds numbers, or colours, of which there are few."""
     try:
-        return np.unique(read_numbers(file)).size <= FEW
+        return len(np.unique(read_numbers(file))) <= FEW
     except KdsegError:
         pass
     try:
-        return np.unique(read_colours(file).reshape(-1, 3), axis=0).shape[0] <= FEW
+        return len(np.unique(read_colours(file).reshape(-1, 3), axis=0)) <= FEW
     except KdsegError:
         return False
 
@@ -68,7 +68,7 @@ def look_into(masks: Sequence[Path]) -> Contents:
     for mask in masks:
         found, pixels = np.unique(mask_values(mask, colours=colours), return_counts=True)
         counts.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
-        if len(counts) > 2**8:
+        if len(counts) > MOST_CLASSES + 1:
             what = "colours" if colours else "values"
             raise KdsegError(
                 f"{mask}: with it the masks hold {len(counts)} {what}, which is more than classes may be; masks that "

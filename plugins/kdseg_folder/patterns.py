@@ -45,7 +45,8 @@ def find(root: Path, pattern: str, option: str, mend: str = "") -> Files:
     start = root.joinpath(*parts[:fixed])
     _refuse_missing(start, root, pattern, option, mend)
     ending = re.split(r"[*?]", parts[-1])[-1]
-    found, twins = {}, {}
+    found: dict[str, Path] = {}
+    twins: dict[str, Defect] = {}
     for captured, path in _walk(start, parts[fixed:], ()):
         suffix = path.suffix if not ending else ""
         if not ending and suffix.lower() not in PICTURES:

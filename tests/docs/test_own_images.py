@@ -14,7 +14,8 @@ from kdseg_folder import Folder
 SETTINGS = ("train.steps=1", "train.workers=0", "train.batch_size=2", "models.student.backbone.base=2")
 TRAIN, VAL = "2007_{:03}", "2008_{:03}"
 FOLDERS = {
-    "photos": [("images/a/{:03}.jpg", "masks/a/{:03}_mask.png")],
+    "photos": [("images/{:03}.jpg", "masks/{:03}_mask.png")],
+    "scenes": [("images/a/{:03}.jpg", "masks/a/{:03}_mask.png")],
     "ade20k": [(f"images/{split}/{split}_{{}}.jpg", f"annotations/{split}/{split}_{{}}.png")
                for split in ("training", "validation")],
     "VOC2012": [(f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png") for name in (TRAIN, VAL)],
@@ -52,11 +53,8 @@ def test_every_table_reads_the_folder_that_it_is_for(tables, tmp_path):
         write(tmp_path / "VOC2012" / "ImageSets" / "Segmentation" / f"{split}.txt", lines.encode())
     assert {table["root"] for table in tables} == FOLDERS.keys()
     for table in tables:
-        options = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in table.items() if key != "use"
-        }
-        if options["root"] == "photos" and "/" not in options["masks"].removeprefix("masks/"):
-            options["masks"], options["images"] = "masks/a/*_mask.png", "images/a"
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        del options["use"]
         folder = Folder(**options | {"root": tmp_path / table["root"]})
         for split in ("train", "val"):
             samples = folder.build(DatasetContext(split=split, seed=0))
