@@ -103,12 +103,14 @@ def find_layout(folder: Path, is_mask: Callable[[Path], bool]) -> Layout:
         lonely = tuple(images.files[key] for key in sorted(images.files.keys() - masks.files.keys()))
         return _with_splits(images.pattern, masks.pattern, found, lonely)
     images = min(sorts, key=lambda sort: (sort.mask_words > 0, -len(sort.files), SPLIT not in sort.folder))
-    masks_alone = [sort for sort in sorts if sort.mask_words > 0]
-    if masks_alone:
-        one, other = (min(sort.files.values()) for sort in (images, masks_alone[0]))
+    masks_alone = {path for sort in sorts if sort.mask_words > 0 for path in sort.files.values()}
+    rest = set(images.files.values()) - masks_alone
+    if masks_alone and rest:
+        one, other = min(rest), min(masks_alone)
         raise KdsegError(
-            f"{folder}: no mask has the name of an image: there are {one} and {other}, for example; an image and its "
-            "mask are found by equal names, but for an ending such as _mask"
+            f"{folder}: no mask has the name of an image: there are {one} and {other}, for example; they are found by "
+            "equal names, but for an ending such as _mask; where names differ otherwise, write a recipe with globs for "
+            "images and masks"
         )
     return _with_splits(images.pattern, "", {key: (path,) for key, path in images.files.items()}, ())
 
