@@ -23,4 +23,4 @@ class Proposal:
     sizes: Mapping[tuple[int, int], int]
     """Images of each height and width, of those that were looked at."""
     values: Mapping[str, float]
-    """What the masks hold: of each number or colour its share of the pixels."""
+    """What the masks hold: of each number or colour its share of the pixels. Empty: there are no labels."""

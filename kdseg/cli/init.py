@@ -60,14 +60,16 @@ def command(folder: Path, output: Path, force: bool, as_json: bool) -> None:
 
 
 def _proposal(folder: Path) -> tuple[str, Proposal]:
-    """Ask the datasets, by name, until one knows how to read the folder."""
+    """Ask the datasets until one knows how to read the folder; those that are bundled last, for one reads any."""
     from kdseg.errors import KdsegError
     from kdseg.plugins import load_plugins
 
-    for entry in load_plugins().registry.of_kind("dataset"):
+    entries = load_plugins().registry.of_kind("dataset")
+    for entry in sorted(entries, key=lambda entry: entry.distribution == "kdseg"):
         proposal: Proposal | None = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
         if proposal is not None:
-            return entry.name, proposal
+            alone = [one.name for one in entries].count(entry.name) == 1
+            return entry.name if alone else entry.qualified, proposal
     raise KdsegError(f"{folder}: no dataset knows how to read this folder; `kdseg list-plugins` tells which there are")
 
 

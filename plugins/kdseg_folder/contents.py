@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from kdseg import IGNORE_INDEX, KdsegError, read_colours, read_numbers, read_palette
+from kdseg import IGNORE_INDEX, KdsegError, read_colours, read_palette
 from kdseg_folder.colours import hex_of, packed
 from kdseg_folder.masks import mask_values
 from kdseg_folder.meanings import IGNORE, MOST_CLASSES
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
 FEW = 64
 """Values that a file has at most which looks like a mask."""
+_STRIDE = 4
+"""Of so many rows and columns one is looked at, where a file is to be told from a photograph."""
+_PROBED = 20
+"""Masks, at least, of which one that holds colours tells that all do."""
 _SPREAD = 4
 """Numbers up to so many times as many as there are values are indices, some of which do not occur."""
 
@@ -47,11 +53,7 @@ class Contents:
 def looks_like_mask(file: Path) -> bool:
     """Whether a file holds numbers, or colours, of which there are few."""
     try:
-        return len(np.unique(read_numbers(file))) <= FEW
-    except KdsegError:
-        pass
-    try:
-        return len(np.unique(read_colours(file).reshape(-1, 3), axis=0)) <= FEW
+        return len(np.unique(mask_values(file, colours=_has_colours(file))[::_STRIDE, ::_STRIDE])) <= FEW
     except KdsegError:
         return False
 
@@ -62,12 +64,11 @@ def look_into(masks: Sequence[Path]) -> Contents:
     Raises:
         KdsegError: one cannot be read, or they hold more values than there could be classes.
     """
-    colours = any(_has_colours(mask) for mask in masks)
+    colours = any(_has_colours(mask) for mask in masks[:: max(1, len(masks) // _PROBED)])
     counts: Counter[int] = Counter()
     palette: dict[int, str] = {}
     for mask in masks:
-        found, pixels = np.unique(mask_values(mask, colours=colours), return_counts=True)
-        counts.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
+        counts.update(_counts(mask_values(mask, colours=colours)))
         if len(counts) > MOST_CLASSES + 1:
             what = "colours" if colours else "values"
             raise KdsegError(
@@ -78,6 +79,15 @@ def look_into(masks: Sequence[Path]) -> Contents:
             table = read_palette(mask)
             palette = {} if table is None else {index: hex_of(packed(row)) for index, row in enumerate(table.tolist())}
     return Contents(counts=counts, colours=colours, palette=palette)
+
+
+def _counts(values: npt.NDArray[Any]) -> dict[int, int]:
+    """Count each value, by its runs along the rows, of which a mask has few."""
+    flat = values.ravel()
+    starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
+    found, number = np.unique(flat[starts], return_inverse=True)
+    pixels = np.bincount(number, np.diff(np.append(starts, flat.size)))
+    return dict(zip(found.tolist(), pixels.astype(int).tolist(), strict=True))
 
 
 def conclude(contents: Contents) -> tuple[dict[str, Any], list[str]]:

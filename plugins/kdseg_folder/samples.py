@@ -42,6 +42,13 @@ def list_split(options: Folder, split: str) -> Listing:
     Raises:
         KdsegError: as `folder_samples` does.
     """
+    images, masks, defects = _files(options, split)
+    listing = unlabelled(images) if masks is None else paired(images, masks, options.unpaired)
+    return evolve(listing, defects=(*listing.defects, *defects))
+
+
+def _files(options: Folder, split: str) -> tuple[Files, Files | None, list[Defect]]:
+    """Give the images of a split, its masks, and what is wrong with how they are told from others'."""
     refuse_unsaid(options, split)
     word = options.split_names.get(split, split)
     images = _find(options, "images", word, split)
@@ -49,19 +56,18 @@ def list_split(options: Folder, split: str) -> Listing:
     if masks is not None:  # they may lie beside or below the images
         taken = {*masks.by_stem.values(), *(defect.file for defect in masks.twins.values())}
         images = _without(images, taken)
-    keys, more = _keys(options, split, word, images)
+    keys, defects = _keys(options, split, word, images)
     if keys is not None:
         images = _only(images, keys)
     others = SPLIT in options.images and SPLIT not in options.masks  # masks of other splits are listed too
     if masks is not None and (keys is not None or others):
         masks = _only(masks, images.by_stem.keys() if keys is None else keys)
-    if not images.by_stem and not more:
+    if not images.by_stem and not defects:
         raise KdsegError(
             f"{options.root}: the {split} split has no images: all that images = {options.images!r} fits "
             "are masks, or are in other splits"
         )
-    listing = unlabelled(images) if masks is None else paired(images, masks, options.unpaired)
-    return evolve(listing, defects=(*listing.defects, *more))
+    return images, masks, defects
 
 
 def refuse_unsaid(options: Folder, split: str) -> None:
@@ -129,7 +135,7 @@ def _seen_before(options: Folder, split: str, listing: Listing) -> Iterator[Defe
     mine = [files[0] for files in listing.files.values()]
     for earlier in options.splits[: options.splits.index(split)]:
         try:
-            theirs = [files[0] for files in list_split(options, earlier).files.values()]
+            theirs = list(_files(options, earlier)[0].by_stem.values())
         except KdsegError:  # told where that split is opened
             continue
         for one, other in _copies(mine, theirs):
