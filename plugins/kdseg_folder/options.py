@@ -107,16 +107,17 @@ class Folder(Dataset):
     root: Annotated[Path, "the folder that images, masks and lists are relative to"]
     images: Annotated[
         str,
-        "a folder, or a glob such as {split}/*_image.jpg; {split} stands for train, val or test, ** for any folders",
+        "a folder, or a glob as `{split}/*_image.jpg`: `{split}` stands for train, val or test, `**` for any folders",
     ] = field(validator=_pattern)
-    masks: Annotated[str, "likewise, such as {split}/*_mask.png; left out: the images have no labels"] = field(
+    masks: Annotated[str, "likewise, as `{split}/*_mask.png`; left out: the images have no labels"] = field(
         default="", validator=_pattern
     )
     split_names: Annotated[
-        dict[str, str], 'what {split} stands for where that is another word: { train = "training", val = "validation" }'
+        dict[str, str],
+        'what `{split}` stands for where that is another word: { train = "training", val = "validation" }',
     ] = field(factory=dict, validator=_of_splits)
     lists: Annotated[
-        str, "text files that list each split's images, a name or a path a line, such as lists/{split}.txt"
+        str, "text files that list each split's images, a name or a path a line, such as `lists/{split}.txt`"
     ] = field(default="", validator=_lists)
     val_share: Annotated[float, "the share of the images, 0..1, that is kept apart as the val split"] = field(
         default=0.0, validator=[ge(0), lt(1), _one_way]
@@ -125,7 +126,7 @@ class Folder(Dataset):
     group: Annotated[
         str,
         "images of one group stay in one split: a regular expression on the key, whose first parentheses name the "
-        "group: ^(.*)_[0-9]+$ for frames of a sequence",
+        "group: `^(.*)_[0-9]+$` for frames of a sequence",
     ] = field(default="", validator=_expression)
     split_seed: Annotated[int, "shares images out otherwise; the recipe's seed changes nothing here"] = field(
         default=0, validator=ge(0)
