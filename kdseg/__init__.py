@@ -30,19 +30,21 @@ if TYPE_CHECKING:
         Trainings,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
-    from kdseg.data.image_files import read_labels, read_rgb
+    from kdseg.data.image_files import read_colours, read_labels, read_numbers, read_palette, read_rgb
+    from kdseg.data.image_samples import ImageSamples, MaskReader
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Example, Findings
     from kdseg.engine.folders.metrics_file import read_metrics
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
-    from kdseg.errors import KdsegError
+    from kdseg.errors import KdsegError, did_you_mean
     from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
     from kdseg.losses import FusedLoss, LossCall, LossModule, PixelLoss, Prediction, full_precision, valid_cells
     from kdseg.metrics.measure import Measure
+    from kdseg.proposals import Proposal
     from kdseg.statistics import t_quantile
 
 _HOMES = {
@@ -54,18 +56,20 @@ _HOMES = {
         "LossContext", "Metric", "MetricContext", "Trainings",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
-    "kdseg.data.image_files": ("read_labels", "read_rgb"),
+    "kdseg.data.image_files": ("read_colours", "read_labels", "read_numbers", "read_palette", "read_rgb"),
+    "kdseg.data.image_samples": ("ImageSamples", "MaskReader"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
     "kdseg.diagnostics": ("Accumulator", "Example", "Findings"),
     "kdseg.ensembles": ("Combination",),
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
-    "kdseg.errors": ("KdsegError",),
+    "kdseg.errors": ("KdsegError", "did_you_mean"),
     "kdseg.gates": ("TurnGate",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
     "kdseg.metrics.measure": ("Measure",),
+    "kdseg.proposals": ("Proposal",),
     "kdseg.statistics": ("t_quantile",),
     "kdseg.losses": (
         "FusedLoss", "LossCall", "LossModule", "PixelLoss", "Prediction", "full_precision", "valid_cells",
@@ -99,16 +103,19 @@ __all__ = [
     "Gate",
     "GateContext",
     "Hooks",
+    "ImageSamples",
     "KdsegError",
     "Loss",
     "LossCall",
     "LossContext",
     "LossModule",
+    "MaskReader",
     "Measure",
     "Metric",
     "MetricContext",
     "PixelLoss",
     "Prediction",
+    "Proposal",
     "RunView",
     "Sample",
     "Samples",
@@ -117,11 +124,15 @@ __all__ = [
     "TurnGate",
     "boundary",
     "cache_folder",
+    "did_you_mean",
     "full_precision",
     "hookimpl",
     "load",
+    "read_colours",
     "read_labels",
     "read_metrics",
+    "read_numbers",
+    "read_palette",
     "read_rgb",
     "t_quantile",
     "valid_cells",

@@ -8,6 +8,7 @@ from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import nn
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
     from kdseg.metrics.measure import Measure
+    from kdseg.proposals import Proposal
 
 
 class Component:
@@ -92,6 +94,15 @@ class Dataset(Component):
     def class_table(self) -> ClassTable:
         """Give the classes, without touching the disk."""
         raise NotImplementedError
+
+    @classmethod
+    def propose(cls, folder: Path) -> Proposal | None:  # noqa: ARG003 (a default for datasets of one layout)
+        """Say how it would read a folder, for ``kdseg init``; None where it could not.
+
+        Raises:
+            KdsegError: it could, if something there were mended.
+        """
+        return None
 
 
 @frozen(kw_only=True)

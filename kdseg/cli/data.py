@@ -11,6 +11,7 @@ import click
 
 from kdseg.cli._options import settings_option
 from kdseg.cli._tables import print_rows
+from kdseg.data.defects import gathered
 
 RARE = 6
 """Classes of which the companions are printed."""
@@ -90,7 +91,7 @@ def _print(split: str, report: dict[str, Any]) -> None:
     rows = [companions for name in rare if any((companions := _companions(report, name))[1:])]
     if rows:
         print_rows("what images with the rarest hold more often than others do, and how often", rows)
-    for defect in report["defects"]:
+    for defect in gathered(report["defects"]):
         click.echo(f"defect: {defect}")
     if "sheet" in report:
         click.echo(f"samples: {report['sheet']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import zlib
@@ -26,6 +27,8 @@ LARGEST_FILE = 2**29
 """Bytes: more than 134 million pixels, the most that are decoded, take."""
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_LOSSY = re.compile(rb"\xff\xd8\xff|RIFF....WEBPVP8 ", re.DOTALL)
+"""How files begin whose compression changes pixels: JPEG and the lossy kind of WebP."""
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 """Of PNG (ISO/IEC 15948, table 11.1)."""
 _PALETTE = 3
@@ -80,6 +83,67 @@ def read_ids(path: Path) -> npt.NDArray[np.uint16]:
     wanted = "16-bit grey, an id in each pixel"
     content, depth, kind = _mask_content(path, wanted)
     return np.asarray(_grey(path, content, (depth, kind), 16, wanted), np.uint16)
+
+
+def read_numbers(path: Path) -> npt.NDArray[Any]:
+    """Read a mask of any lossless format as the numbers in its pixels, uint8 or uint16 H×W.
+
+    Of a palette these are the indices, of grey the grey as it is stored, in three equal channels too.
+
+    Raises:
+        KdsegError: naming the file, where it cannot be read, is damaged, holds colours, or is compressed such that
+            labels change.
+    """
+    content = _lossless(path)
+    depth, kind = 8, None
+    if content.startswith(_PNG) and len(content) >= 33:  # noqa: PLR2004 (signature and header)
+        depth, kind = struct.unpack_from("BB", content, 24)
+    numbers = _decoded(path, _without_palette(content) if kind == _PALETTE else content, cv2.IMREAD_UNCHANGED)
+    if numbers.ndim == 3:  # noqa: PLR2004 (H×W×C)
+        first, *others = cv2.split(numbers)[:3]
+        if any((other != first).any() for other in others):
+            raise KdsegError(
+                f"{path}: holds colours, where numbers are wanted; say what each colour means, where its dataset takes "
+                "colours, or export the masks as class indices"
+            )
+        numbers = first
+    if numbers.dtype not in (np.uint8, np.uint16):
+        raise KdsegError(f"{path}: holds {numbers.dtype} values; a mask's are whole numbers of 8 or 16 bits")
+    return numbers // numbers.dtype.type(255 // (2**depth - 1)) if depth < 8 else numbers  # noqa: PLR2004 (bits; fewer come spread over 0..255)
+
+
+def read_colours(path: Path) -> Image:
+    """Read a mask of any lossless format as the colours that are seen, RGB, uint8 H×W×3; those of its palette too.
+
+    Raises:
+        KdsegError: naming the file, as `read_numbers` does.
+    """
+    return np.asarray(_decoded(path, _lossless(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), np.uint8)
+
+
+def read_palette(path: Path) -> Image | None:
+    """Read the palette of a PNG, uint8 N×3, RGB; None where the file has none.
+
+    Raises:
+        KdsegError: the file cannot be read.
+    """
+    content = _content(path)
+    place = content.find(b"PLTE", len(_PNG)) if content.startswith(_PNG) and content[25:26] == b"\x03" else -1
+    if place < 0:
+        return None
+    (length,) = struct.unpack_from(">I", content, place - 4)
+    colours = np.frombuffer(content[place + 4 : place + 4 + length], np.uint8)
+    return colours[: len(colours) // 3 * 3].reshape(-1, 3)
+
+
+def _lossless(path: Path) -> bytes:
+    content = _content(path)
+    if _LOSSY.match(content):
+        raise KdsegError(
+            f"{path}: is compressed with losses, as JPEG is, so its labels are no longer those that were drawn; "
+            "export the masks again, as PNG"
+        )
+    return content
 
 
 def _mask_content(path: Path, wanted: str) -> tuple[bytes, int, int]:

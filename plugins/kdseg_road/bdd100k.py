@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdseg.data.image_samples import ImageSamples
 from kdseg.errors import KdsegError
+from kdseg.listing import Files, paired, unlabelled
 from kdseg_road.classes import CITYSCAPES
-from kdseg_road.listing import Files, paired, unlabelled
-from kdseg_road.road_files import Labels, RoadFiles
+from kdseg_road.labels import Labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kdseg_road.listing import Unpaired
+    from kdseg.listing import Unpaired
 
 _TODAY = ("images/10k", "labels/sem_seg/masks", ".png")
 _OLDER = ("seg/images", "seg/labels", "_train_id.png")
 
 
-def bdd100k_samples(root: Path, split: str, layout: str, unpaired: Unpaired) -> RoadFiles:
+def bdd100k_samples(root: Path, split: str, layout: str, unpaired: Unpaired) -> ImageSamples:
     """List a split, in the order of the images' names. The test split has no labels.
 
     Raises:
@@ -37,6 +38,6 @@ def bdd100k_samples(root: Path, split: str, layout: str, unpaired: Unpaired) -> 
     told = f"BDD100K's masks hold train ids from 0 to {len(CITYSCAPES) - 1}, and 255 for ignored pixels"
     labels = Labels.of(range(len(CITYSCAPES)), told, palette=True)
     if split == "test":
-        return RoadFiles.of(unlabelled(images), labels)
+        return ImageSamples.of(unlabelled(images), labels)
     masks = Files.of([root / mask_folder / split], (ending,), layout)
-    return RoadFiles.of(paired(images, masks, unpaired), labels)
+    return ImageSamples.of(paired(images, masks, unpaired), labels)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from kdseg.data.image_samples import ImageSamples
 from kdseg.errors import KdsegError, did_you_mean
+from kdseg.listing import Files, Listing, paired, subfolders, unlabelled
 from kdseg_road.cityscapes_labels import EVALUATED, LABELS, TRAIN_IDS
-from kdseg_road.listing import Files, Listing, paired, subfolders, unlabelled
-from kdseg_road.road_files import Labels, RoadFiles
+from kdseg_road.labels import Labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kdseg_road.listing import Unpaired
+    from kdseg.listing import Unpaired
 
 IMAGE = "_leftImg8bit.png"
 
@@ -32,7 +33,7 @@ class CityscapesFolder:
     instances: bool
     unpaired: Unpaired
 
-    def samples(self, split: str, *, train_extra: bool) -> RoadFiles:
+    def samples(self, split: str, *, train_extra: bool) -> ImageSamples:
         """Give a split's samples, in the order of their names. The test split's ground truth is a dummy: unlabelled.
 
         Raises:
@@ -54,7 +55,7 @@ class CityscapesFolder:
             labels = Labels.of(TRAIN_IDS, f"Cityscapes' label ids go from 0 to {len(LABELS) - 1}")
         else:
             labels = Labels.of(range(len(EVALUATED)), f"train ids go from 0 to {len(EVALUATED) - 1}, and 255")
-        return RoadFiles.of(listing, labels)
+        return ImageSamples.of(listing, labels)
 
     def _part(self, part: str, annotation: str, cities: list[str]) -> Listing:
         """List train, val, test or train_extra."""

@@ -20,13 +20,14 @@ import cv2
 import numpy as np
 
 from kdseg.data.augment import Augmentation
+from kdseg.data.image_samples import ImageSamples
 from kdseg.data.loader import train_steps
 from kdseg.data.samples import IGNORE_INDEX
 from kdseg.data.store import StoredSamples, write_store
 from kdseg.data.workers import read_in_workers
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg_road.cityscapes_labels import TRAIN_IDS
-from kdseg_road.road_files import Labels, RoadFiles
+from kdseg_road.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +76,7 @@ def main() -> None:
             files = tuple(write_files(Path(folder), args.images, size, suffix))
             ids = tuple(str(number) for number in range(len(files)))
             labels = Labels.of(LABELS[kind], "labels go from 0 to 11")
-            samples = RoadFiles(ids, files, (), labels)
+            samples = ImageSamples(ids, files, (), labels)
             store = Path(folder) / "store"
             write_store(store, samples, [size] * len(files), workers=0)
             stored = StoredSamples.of(store, samples.files)

@@ -8,6 +8,7 @@ import torch
 from attrs import evolve, frozen
 
 from kdseg.components import ClassShares, MetricContext
+from kdseg.data.defects import gathered
 from kdseg.data.images import refuse_small, refuse_small_scale
 from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
 from kdseg.data.samples import Sample
@@ -186,8 +187,8 @@ def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Sample
 
 def _open(found: Found, key: str, split: str, num_classes: int, samples: Samples) -> Samples:
     """Tell what is wrong with a split as far as its listing and its first samples show."""
-    for defect in getattr(samples, "defects", ()):
-        found.add(key, str(defect))
+    for defect in gathered(map(str, getattr(samples, "defects", ()))):
+        found.add(key, defect)
     check_samples(samples, split, num_classes)
     return samples
 

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from kdseg.cache import cache_folder
+from kdseg.data.defects import gathered
 from kdseg.data.resample import ResampledFiles
 from kdseg.data.scan import Scan, empty_scan, scan
 from kdseg.engine.folders.files import write_whole
@@ -95,7 +96,7 @@ def refuse_defects(checked: Checked, processes: Processes) -> None:
                 found = scan_split(split, loaded.plugins.registry, workers=loaded.recipe.train.workers)
                 key = "data.dataset" if split.dataset is loaded.recipe.data.dataset else f"data.{name}"
                 key = "data.unlabelled.dataset" if name == "unlabelled" else key
-                problems += [loaded.problem(key, defect) for defect in found.defects if defect]
+                problems += [loaded.problem(key, defect) for defect in gathered(filter(None, found.defects))]
     problems = processes.agree(problems)
     if problems:
         raise ProblemsError(problems)

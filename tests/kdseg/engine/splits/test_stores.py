@@ -14,10 +14,10 @@ import pytest
 from attrs import evolve
 
 import kdseg.data.store
+from kdseg.data.image_samples import ImageSamples
 from kdseg.engine.check.phases import check
 from kdseg.engine.splits import stores
 from kdseg.errors import KdsegError
-from kdseg_road.road_files import RoadFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -234,9 +234,9 @@ def test_samples_that_lie_in_no_files_are_told(train, caplog):
 
 def test_a_split_with_more_than_images_and_masks_is_read_from_its_files(folder, train, contents, caplog, monkeypatch):
     plain = contents(train(RECIPE).folder)
-    read = RoadFiles.__getitem__
+    read = ImageSamples.__getitem__
     monkeypatch.setattr(
-        RoadFiles,
+        ImageSamples,
         "__getitem__",
         lambda self, index: evolve(read(self, index), extras={"instances": 1} if "/val/" in str(self.files) else {}),
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdseg.errors import KdsegError
-from kdseg_road.listing import Files, paired, subfolders, unlabelled
+from kdseg.listing import Files, paired, subfolders, unlabelled
 
 IMAGES, MASKS = (".jpg", ".png"), ("_id.png",)
 stems = st.sets(st.sampled_from(["a", "a_b", "a.b", "b", "B", "0001TP_006690", "ü", "with space", "c_id", "long" * 20]))

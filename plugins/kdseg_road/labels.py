@@ -1,16 +1,16 @@
-"""Samples that lie in image files."""
+"""What the numbers in the masks of road scenes mean."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from attrs import frozen
 
-from kdseg.data.image_files import read_ids, read_labels, read_rgb
+from kdseg.data.image_files import read_labels
 from kdseg.data.labelled import highest_label
-from kdseg.data.samples import IGNORE_INDEX, Sample
+from kdseg.data.samples import IGNORE_INDEX
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-
-    from kdseg.data.samples import Defect
-    from kdseg_road.listing import Listing
 
 
 @frozen(eq=False)
@@ -66,46 +63,3 @@ class Labels:
             _, ignored = cv2.threshold(labels, self.stay - 1, IGNORE_INDEX, cv2.THRESH_BINARY)
             return np.asarray(cv2.max(labels, ignored), np.uint8)
         return np.asarray(cv2.LUT(labels, self.table), np.uint8)
-
-
-@frozen(eq=False)
-class RoadFiles:
-    """The images of a split with their labels and, where they are listed, their instance ids."""
-
-    ids: tuple[str, ...]
-    files: tuple[tuple[Path, ...], ...]
-    """Of each sample: its image, its mask unless it is unlabelled, its instance ids if they are wanted."""
-    defects: tuple[Defect, ...]
-    labels: Labels
-
-    @classmethod
-    def of(cls, listing: Listing, labels: Labels) -> RoadFiles:
-        """Make samples of what was listed."""
-        return cls(tuple(listing.files), tuple(listing.files.values()), listing.defects, labels)
-
-    def __len__(self) -> int:
-        """Give the number of samples."""
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises:
-            KdsegError: naming the file that cannot be read, or is not what the dataset's release holds.
-        """
-        image_file, *others = self.files[index]
-        image = read_rgb(image_file, upright=False)
-        mask, extras = None, {}
-        if others:
-            mask = self.labels.read(others[0])
-            _same_size(mask, others[0], image)
-        if others[1:]:
-            extras["instances"] = read_ids(others[1])
-            _same_size(extras["instances"], others[1], image)
-        return Sample(image=image, mask=mask, id=self.ids[index], extras=extras)
-
-
-def _same_size(found: npt.NDArray[Any], file: Path, image: npt.NDArray[Any]) -> None:
-    if found.shape != image.shape[:2]:
-        sizes = [f"{height}x{width}" for height, width, *_ in (found.shape, image.shape)]
-        raise KdsegError(f"{file}: is {sizes[0]}, its image {sizes[1]}; they must be of one size")

@@ -1,0 +1,96 @@
+"""`kdseg init FOLDER`: a recipe for a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kdseg.cli._tables import print_rows
+
+if TYPE_CHECKING:
+    from kdseg.proposals import Proposal
+
+_SHOWN = 20
+"""Values of masks that are printed."""
+
+
+@click.command(short_help="Look at a folder of images and masks, and write a recipe for it.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("recipe.toml"), show_default=True,
+    help="The recipe to write.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(folder: Path, output: Path, force: bool, as_json: bool) -> None:
+    """Find images, masks, splits and classes in a folder, and write a recipe that trains on them.
+
+    What was assumed stands in comments at the recipe's head: names of classes, above all, are yours to give. Nothing in
+    FOLDER is changed.
+    """
+    from kdseg.errors import KdsegError, display_path
+    from kdseg.recipe.draft import draft
+
+    if not folder.is_dir():
+        raise KdsegError(f"{display_path(folder)}: there is no such folder")
+    if output.exists() and not force:
+        raise KdsegError(f"{display_path(output)} is there already; -o names another file, --force writes over it")
+    dataset, proposal = _proposal(folder)
+    if not proposal.values:
+        raise KdsegError(
+            f"{display_path(folder)}: there are images, but no masks to learn from. Beside a labelled dataset "
+            f"they serve: [data] unlabelled = {{ dataset = {{ use = {dataset!r}, root = {str(folder)!r}, "
+            f"images = {proposal.options.get('images')!r} }} }}"
+        )
+    text = draft(dataset, folder, proposal, output)
+
+    from kdseg.engine.folders.files import json_text, write_whole
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise KdsegError(f"{display_path(output)}: cannot be written: {error.strerror}") from error
+    if as_json:
+        click.echo(json_text({"recipe": str(output), "dataset": dataset, **_plain(proposal)}, indent=2))
+    else:
+        _print(proposal, output)
+
+
+def _proposal(folder: Path) -> tuple[str, Proposal]:
+    """Ask the datasets until one knows how to read the folder; those that are bundled last, for one reads any."""
+    from kdseg.errors import KdsegError
+    from kdseg.plugins import load_plugins
+
+    entries = load_plugins().registry.of_kind("dataset")
+    for entry in sorted(entries, key=lambda entry: entry.distribution == "kdseg"):
+        proposal: Proposal | None = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
+        if proposal is not None:
+            alone = [one.name for one in entries].count(entry.name) == 1
+            return entry.name if alone else entry.qualified, proposal
+    raise KdsegError(f"{folder}: no dataset knows how to read this folder; `kdseg list-plugins` tells which there are")
+
+
+def _plain(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "options": dict(proposal.options),
+        "images": dict(proposal.images),
+        "sizes": {f"{height}x{width}": count for (height, width), count in proposal.sizes.items()},
+        "values": dict(proposal.values),
+        "assumed": list(proposal.notes),
+    }
+
+
+def _print(proposal: Proposal, output: Path) -> None:
+    found = _plain(proposal)
+    rows = [(split, f"{count} images") for split, count in found["images"].items()]
+    print_rows("splits", rows)
+    values = list(found["values"].items())
+    rows = [(value, f"{100 * share:.2f} % of the pixels") for value, share in values[:_SHOWN]]
+    rows += [("…", f"{len(values) - _SHOWN} more")] if len(values) > _SHOWN else []
+    print_rows("what the masks hold", rows)
+    for note in proposal.notes:
+        click.echo(f"assumed: {note}")
+    click.echo(f"written: {output}; look at it, then: kdseg check {output} && kdseg run {output}")

@@ -1,0 +1,21 @@
+"""Your own images: a folder of them, with or without masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdseg.hookspecs import hookimpl
+from kdseg_folder.options import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kdseg.components import Dataset
+
+__all__ = ["Folder", "kdseg_datasets"]
+
+
+@hookimpl
+def kdseg_datasets() -> Iterable[type[Dataset]]:
+    """Hand over the dataset."""
+    return [Folder]

@@ -1,0 +1,221 @@
+"""The dataset as recipes see it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from attrs import field, frozen
+from attrs.validators import ge, lt
+
+from kdseg import ClassTable, Dataset, KdsegError, did_you_mean
+from kdseg_folder.colours import fresh_colours, read_colour
+from kdseg_folder.meanings import meaning_of, names_of, refuse_names, refuse_values
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from attrs import Attribute
+
+    from kdseg import DatasetContext, Proposal, Samples
+
+_SPLITS = ("train", "val", "test")
+
+
+def _pattern(_: Any, __: Attribute[str], value: str) -> None:
+    for name in re.findall(r"\{(.*?)\}", value):
+        if name != "split":
+            raise ValueError(f"knows no {{{name}}}; {{split}} stands for the split's name")
+
+
+def _lists(_: Any, attribute: Attribute[str], value: str) -> None:
+    _pattern(_, attribute, value)
+    if value and "{split}" not in value:
+        raise ValueError(f"{value!r} would list the same images for every split; write {{split}} where its name stands")
+
+
+def _of_splits(_: Any, __: Attribute[dict[str, str]], value: dict[str, str]) -> None:
+    for name in value:
+        if name not in _SPLITS:
+            raise ValueError(
+                f"no split is called {name!r}{did_you_mean(name, _SPLITS) or '; there are train, val, test'}"
+            )
+    words = list(value.values())
+    for word in words:
+        if not word or words.count(word) > 1:
+            raise ValueError(f"{word!r} stands for more than one split, or for none; each has a name of its own")
+
+
+def _one_way(options: Folder, _: Attribute[float], value: float) -> None:
+    if value and (options.lists or "{split}" in options.images):
+        raise ValueError("the splits are said twice: by a share, and by {split} in images, or lists; keep one of them")
+
+
+def _expression(options: Folder, _: Attribute[str], value: str) -> None:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    if value and not groups:
+        raise ValueError(f'{value!r} has no parentheses; what the first ones fit names the group: "^(.*)_[0-9]+$"')
+    if value and not options.val_share + options.test_share:
+        raise ValueError("keeps groups together where val_share or test_share shares images out; say one of them")
+
+
+def _names(_: Any, __: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    refuse_names(value)
+
+
+def _values(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
+    refuse_values(options.classes, value, reduce_zero_label=options.reduce_zero_label)
+
+
+def _colours(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
+    _known(options, value)
+    seen: dict[tuple[int, int, int], str] = {}
+    for name, text in value.items():
+        first = seen.setdefault(read_colour(text), name)
+        if first != name:
+            raise ValueError(f"{text} is the colour of {first!r} and of {name!r}; each class has one of its own")
+
+
+def _categories(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
+    _known(options, value)
+    lacking = [name for name in options.names if name not in value]
+    if value and lacking:
+        raise ValueError(f"the class {lacking[0]!r} has no category; give all classes one, or none")
+
+
+def _known(options: Folder, value: dict[str, str]) -> None:
+    for name in value:
+        if name not in options.names:
+            raise ValueError(f"no class is called {name!r}{did_you_mean(name, options.names)}")
+
+
+@frozen(kw_only=True)
+class Folder(Dataset):
+    """Your own images: folders or globs of them, with masks or without.
+
+    An image and its mask have one key: what the wildcards of `images` and `masks` stand for, or the path below a
+    folder, without the suffix. Masks are PNG or another lossless format: 8- or 16-bit grey, with a palette (whose
+    indices count, unless `values` lists colours), or in colours. `kdseg init FOLDER` writes such a table for a folder.
+    """
+
+    name: ClassVar[str] = "folder"
+    splits: ClassVar[tuple[str, ...]] = _SPLITS
+    root: Annotated[Path, "the folder that images, masks and lists are relative to"]
+    images: Annotated[
+        str,
+        "a folder, or a glob as `{split}/*_image.jpg`: `{split}` stands for train, val or test, `**` for any folders",
+    ] = field(validator=_pattern)
+    masks: Annotated[str, "likewise, as `{split}/*_mask.png`; left out: the images have no labels"] = field(
+        default="", validator=_pattern
+    )
+    split_names: Annotated[
+        dict[str, str],
+        'what `{split}` stands for where that is another word: { train = "training", val = "validation" }',
+    ] = field(factory=dict, validator=_of_splits)
+    lists: Annotated[
+        str, "text files that list each split's images, a name or a path a line, such as `lists/{split}.txt`"
+    ] = field(default="", validator=_lists)
+    val_share: Annotated[float, "the share of the images, 0..1, that is kept apart as the val split"] = field(
+        default=0.0, validator=[ge(0), lt(1), _one_way]
+    )
+    test_share: Annotated[float, "likewise for the test split"] = field(default=0.0, validator=[ge(0), lt(1), _one_way])
+    group: Annotated[
+        str,
+        "images of one group stay in one split: a regular expression on the key, whose first parentheses name the "
+        "group: `^(.*)_[0-9]+$` for frames of a sequence",
+    ] = field(default="", validator=_expression)
+    split_seed: Annotated[int, "shares images out otherwise; the recipe's seed changes nothing here"] = field(
+        default=0, validator=ge(0)
+    )
+    classes: Annotated[tuple[str, ...], "the names, in the order of their indices; default: as `values` names them"] = (
+        field(default=(), validator=_names)
+    )
+    values: Annotated[
+        dict[str, str],
+        'what numbers or colours in masks mean: { 0 = "road", 255 = "ignore" }, { "#804080" = "road" }; default: '
+        "numbers are the classes' indices, and 255 is ignored",
+    ] = field(factory=dict, validator=_values)
+    reduce_zero_label: Annotated[bool, "without values: masks count the classes from 1, and 0 is ignored"] = False
+    others: Annotated[
+        Literal["refuse", "ignore"], "a value that no class has: refuse the mask, or ignore the pixels"
+    ] = "refuse"
+    colours: Annotated[
+        dict[str, str], 'of classes, in pictures: { road = "#804080" }; default: as in values, or any'
+    ] = field(factory=dict, validator=_colours)
+    categories: Annotated[dict[str, str], 'the group of each class: { road = "flat", car = "vehicle" }'] = field(
+        factory=dict, validator=_categories
+    )
+    unpaired: Annotated[
+        Literal["refuse", "skip"],
+        'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log',
+    ] = "refuse"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse shares that leave nothing to train on."""
+        if self.val_share + self.test_share >= 1:
+            raise ValueError(
+                f"val_share and test_share leave nothing to train on: {self.val_share:g} + {self.test_share:g}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return names_of(self.classes, self.values)
+
+    def class_table(self) -> ClassTable:
+        """Give the classes, as the options name them.
+
+        Raises:
+            KdsegError: they name none.
+        """
+        if not self.names:
+            raise KdsegError(
+                'no classes are said; write classes = ["road", "car"], or values = { 0 = "road", 1 = "car" }; '
+                "kdseg init FOLDER proposes them"
+            )
+        said = {name: read_colour(key) for key, name in reversed(self.values.items()) if key.startswith("#")}
+        said |= {name: read_colour(text) for name, text in self.colours.items()}
+        fresh = fresh_colours(said.values())
+        return ClassTable(
+            names=self.names,
+            colours=tuple(said[name] if name in said else next(fresh) for name in self.names),
+            categories=tuple(self.categories[name] for name in self.names) if self.categories else (),
+        )
+
+    def build(self, ctx: DatasetContext) -> Samples:
+        """List a split's files.
+
+        Raises:
+            KdsegError: a folder or list is missing, or nothing says which images are the split's.
+        """
+        from kdseg_folder.masks import ValueReader
+        from kdseg_folder.samples import folder_samples
+
+        meaning = meaning_of(self.names, self.values, reduce_zero_label=self.reduce_zero_label)
+        return folder_samples(self, ctx.split, ValueReader(meaning, self.others == "ignore", self._told()))
+
+    def _told(self) -> str:
+        """Say what masks may hold, and what mends one that holds something else."""
+        if self.values:
+            return 'list it in values, with a class or "ignore", or ignore all such pixels: others = "ignore"'
+        first = int(self.reduce_zero_label)
+        zero = ", and 0 and 255 are ignored" if first else ", and 255 is ignored"
+        return (
+            f"the {len(self.names)} classes have {first} to {len(self.names) - 1 + first}{zero}; correct classes, or "
+            'say in values what each means, or ignore all such pixels: others = "ignore"'
+        )
+
+    @classmethod
+    def propose(cls, folder: Path) -> Proposal | None:
+        """Look at a folder of images and masks, and say how to read it.
+
+        Raises:
+            KdsegError: it holds no images, or masks that cannot be read.
+        """
+        from kdseg_folder.propose import propose
+
+        return propose(folder)

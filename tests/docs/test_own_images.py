@@ -1,0 +1,62 @@
+"""The page on own images: its commands run, and each of its tables reads a folder as it says."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+
+import pytest
+from drawn_folder import make_folder, write
+
+from kdseg.components import DatasetContext
+from kdseg_folder import Folder
+
+SETTINGS = ("train.steps=1", "train.workers=0", "train.batch_size=2", "models.student.backbone.base=2")
+TRAIN, VAL = "2007_{:03}", "2008_{:03}"
+FOLDERS = {
+    "photos": [("images/{:03}.jpg", "masks/{:03}_mask.png")],
+    "scenes": [("images/a/{:03}.jpg", "masks/a/{:03}_mask.png")],
+    "ade20k": [(f"images/{split}/{split}_{{}}.jpg", f"annotations/{split}/{split}_{{}}.png")
+               for split in ("training", "validation")],
+    "VOC2012": [(f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png") for name in (TRAIN, VAL)],
+    "drives": [(f"frames/{drive}_{{}}.jpg", f"masks/{drive}_{{}}.png") for drive in "abcdef"],
+}  # fmt: skip
+"""What lies in the folders that the page speaks of."""
+
+
+@pytest.fixture
+def tables(pages):
+    """The tables of the dataset that the page shows, but for those that extend a recipe."""
+    blocks = [tomllib.loads(block.text) for block in pages["docs/own_images.md"].blocks if block.language == "toml"]
+    return [block["data"]["dataset"] for block in blocks if "dataset" in block["data"]]
+
+
+def test_three_commands_train_a_student(pages, tmp_path, monkeypatch, kdseg, one_thread):
+    monkeypatch.chdir(tmp_path)
+    make_folder(tmp_path / "photos", "binary", count=12, image="images/{:03}.jpg", mask="masks/{:03}_mask.png")
+    lines = pages["docs/own_images.md"].blocks[0].text.splitlines()
+    assert [shlex.split(line)[1] for line in lines] == ["init", "check", "run"]
+    for line in lines:
+        words = shlex.split(line)[1:]
+        if words[0] == "run":
+            words += [word for setting in SETTINGS for word in ("--set", setting)]
+        status, out, err = kdseg(*words)
+        assert status == 0, out + err
+
+
+def test_every_table_reads_the_folder_that_it_is_for(tables, tmp_path):
+    for name, patterns in FOLDERS.items():
+        for number, (image, mask) in enumerate(patterns):
+            make_folder(tmp_path / name, "binary", count=5, image=image, mask=mask, first=10 * number)
+    for split, name in (("train", TRAIN), ("val", VAL)):
+        lines = "\n".join(name.format(number) for number in range(5))
+        write(tmp_path / "VOC2012" / "ImageSets" / "Segmentation" / f"{split}.txt", lines.encode())
+    assert {table["root"] for table in tables} == FOLDERS.keys()
+    for table in tables:
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        del options["use"]
+        folder = Folder(**options | {"root": tmp_path / table["root"]})
+        for split in ("train", "val"):
+            samples = folder.build(DatasetContext(split=split, seed=0))
+            assert len(samples)
+            assert not samples.defects
