@@ -39,7 +39,7 @@ class Costs:
     flops_before: float
     """What they take."""
     uncounted: tuple[str, ...] = ()
-    """Runs that weights come from by their path: nobody knows here what they took."""
+    """Runs and files that weights come from by their path: nobody knows here what they took."""
 
 
 def costs_of(checked: Checked) -> Costs:
@@ -56,7 +56,8 @@ def costs_of(checked: Checked) -> Costs:
             before |= {**theirs.before} | {f"{file.name}: {name}": count for name, count in theirs.steps.items()}
             flops_before += theirs.flops + theirs.flops_before
             uncounted += theirs.uncounted
-    uncounted += [display_path(weights.run) for _, _, weights in weighted_models(recipe) if weights.run is not None]
+    origins = [weights.run or weights.file for _, _, weights in weighted_models(recipe)]
+    uncounted += [display_path(origin) for origin in origins if origin is not None]
     return Costs(
         steps=steps,
         flops=training_flops(checked.plan, forward_flops(checked)) * recipe.train.batch_size,

@@ -132,7 +132,7 @@ def _teachers(loaded: LoadedRecipe, *, own: bool) -> list[LoadedRecipe]:
     """Give the recipes that are trained before, teachers of teachers among them.
 
     Raises:
-        KdsegError: each trial is to have a teacher of its own, and one is a finished run.
+        KdsegError: each trial is to have a teacher of its own, and one is trained already.
     """
     found = []
     for name, _, weights in weighted_models(loaded.recipe):
@@ -141,7 +141,7 @@ def _teachers(loaded: LoadedRecipe, *, own: bool) -> list[LoadedRecipe]:
             found += [*_teachers(teacher, own=own), teacher]
         elif own:
             raise KdsegError(
-                f"{display_path(loaded.path)}: models.{name}.weights is one finished run, no teacher for each trial: "
+                f"{display_path(loaded.path)}: models.{name}.weights are there already, no teacher for each trial: "
                 'say teacher = "shared", or name the recipe that trains it'
             )
     return found
@@ -165,7 +165,7 @@ def _description(
         learners = sum(isinstance(model, Learner) for model in loaded.recipe.models.values())
         return text if learners == 1 else f"{text}; all networks learn anew in each"
     names = ", ".join(teacher.recipe.name for teacher in teachers) or ", ".join(
-        display_path(weights.run) for weights in weighted if weights.run is not None
+        display_path(origin) for weights in weighted if (origin := weights.run or weights.file) is not None
     )
     if trainings.teacher == "per-trial":
         return f"{text}; a teacher for each trial ({names}), trained on that trial's images with its seed"

@@ -124,3 +124,13 @@ def test_a_recipe_that_resamples_itself_is_refused(plan, study):
     path.write_text(path.read_text() + '[data]\nresample = { method = "bootstrap", trials = 2, trial = 0 }\n')
     with pytest.raises(KdsegError, match="would be overruled"):
         plan("alone")
+
+
+def test_a_teacher_that_is_trained_already_is_shared_and_is_named_so(plan, study):
+    text = (study / "offline.toml").read_text()
+    (study / "offline.toml").write_text(text.replace('recipe = "teacher.toml"', 'file = "teacher.safetensors"'))
+    with pytest.raises(KdsegError, match=r'models\.teacher\.weights are there already, .* say teacher = "shared"'):
+        plan()
+    arm = plan(teacher="shared")
+    assert "one teacher for all trials (teacher.safetensors): what it brings varies in no trial" in arm.arm.description
+    assert all(not run.needs for run in arm.runs)
