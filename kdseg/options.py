@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 from pathlib import Path
@@ -51,16 +52,26 @@ def component_options(cls: type[Component]) -> tuple[Option, ...]:
     Raises:
         KdsegError: a field is no option; the registry refuses such classes when they are handed over.
     """
+    component: Any = cls  # which mypy does not take for hashable
+    return _options(component)
+
+
+@functools.cache
+def _options(cls: Any) -> tuple[Option, ...]:
+    """Read all fields: once, as hints take most of the time in which plugins are loaded."""
     return tuple(_option(cls, attribute) for attribute in _option_fields(cls))
 
 
 def option_breaches(cls: type[Component]) -> Iterator[str]:
     """Tell what is wrong with the fields of an attrs class as options, one line each with the mend."""
-    for attribute in _option_fields(cls):
-        try:
-            _option(cls, attribute)
-        except KdsegError as error:
-            yield str(error)
+    try:
+        component_options(cls)
+    except KdsegError:
+        for attribute in _option_fields(cls):
+            try:
+                _option(cls, attribute)
+            except KdsegError as error:
+                yield str(error)
 
 
 def help_remarks(cls: type[Component]) -> Iterator[str]:

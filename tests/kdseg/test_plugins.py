@@ -176,8 +176,9 @@ def test_a_component_without_help_for_its_options_works_and_its_plugin_is_remind
     assert plugins.registry.find("backbone", "tinynet") in report.components
     told = "backbone Net: option 'base' has no help; write `base: Annotated[int, \"its help\"]`"
     assert (report.status, report.problems) == ("ok", (told,))
-    with pytest.raises(KdsegError, match=r"^unknown backbone 'othernet'; `kdseg list-plugins` shows what there is$"):
-        plugins.registry.find("backbone", "othernet")  # a remark costs no component
+    with pytest.raises(KdsegError, match="unknown backbone 'othernet'") as unknown:
+        plugins.registry.find("backbone", "othernet")
+    assert "kdseg-mine" not in str(unknown.value)  # a remark costs no component
 
 
 @pytest.mark.parametrize("name", ["tinynet", "kdseg-mine/tinynet"])
