@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import field, frozen
-from attrs.validators import ge, gt
+from attrs.validators import ge, le
 
 from kdseg.components import Callback
 
@@ -27,8 +27,8 @@ class RegularizationSamples(Callback):
     name: ClassVar[str] = "regularization_samples"
     learner: Annotated[str, "the participant whose logits are pulled"] = "student"
     source: Annotated[str, "the participant whose probabilities are the soft labels"] = "teacher"
-    temperature: Annotated[float, "of the soft labels and of what is held against them, above 0"] = field(
-        default=2.0, validator=gt(0)
+    temperature: Annotated[float, "of the soft labels and of what is held against them"] = field(
+        default=2.0, validator=[ge(0.01), le(1000)]
     )
     every: Annotated[int, "steps from one look to the next"] = field(default=50, validator=ge(1))
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from kdseg import Accumulator, DiagnosticContext
 
 
+MOST_TRAININGS = 1000
+MOST_IMAGES = 2**20
+"""No split has more."""
+
+
 def _seeds(diagnostic: Any, _: Attribute[Any], value: int) -> None:
     if value > 1 and diagnostic.resample == "seed":
         raise ValueError(
@@ -49,7 +54,9 @@ class BiasVariance(Diagnostic):
     compares: ClassVar[bool] = True
     refers: ClassVar[bool] = True
 
-    trials: Annotated[int, "training sets, each learned from anew"] = field(default=5, validator=ge(2))
+    trials: Annotated[int, "training sets, each learned from anew"] = field(
+        default=5, validator=[ge(2), le(MOST_TRAININGS)]
+    )
     resample: Annotated[
         Literal["disjoint", "bootstrap", "blocks", "fresh", "seed"] | None,
         "what the training sets are: parts of the training images that share none; draws with replacement of images, "
@@ -57,10 +64,10 @@ class BiasVariance(Diagnostic):
         "fresh where the dataset draws its images, else disjoint",
     ] = None
     seeds: Annotated[int, "trainings on each training set, to tell the variance of seeds from that of data"] = field(
-        default=1, validator=[ge(1), _seeds]
+        default=1, validator=[ge(1), le(MOST_TRAININGS), _seeds]
     )
     block: Annotated[int, "neighbouring training images that stay together, with disjoint and blocks"] = field(
-        default=1, validator=[ge(1), _block]
+        default=1, validator=[ge(1), le(MOST_IMAGES), _block]
     )
     teacher: Annotated[
         Literal["per-trial", "shared"],
@@ -77,7 +84,7 @@ class BiasVariance(Diagnostic):
     ] = field(default=3, validator=[ge(0), le(100)])
     neighbours: Annotated[
         int, "consecutive images that are drawn as one for the intervals over images, as those of a video should be"
-    ] = field(default=1, validator=ge(1))
+    ] = field(default=1, validator=[ge(1), le(MOST_IMAGES)])
     resamples: Annotated[int, "draws of the images for the intervals over them"] = field(
         default=2000, validator=[ge(200), le(100_000)]
     )

@@ -72,6 +72,8 @@ MEANT_OPTIONS = {
     **{f"kdseg/dkd.{part}": [0] for part in ("alpha", "beta")},
     "kdseg/holistic.penalty": [0],
     "kdseg/mgd.mask_ratio": [0],  # all cells are seen
+    "kdseg/biasvar.radius": [0],  # nothing is of a boundary
+    "kdseg/regularization_samples.every": [HUGE],  # at the run's end alone
     "kdseg/teachability.pixels": [HUGE],  # all
     "kdseg/teachability.radius": [0],  # nothing is of a boundary
     "kdseg/early_stopping.min_rise": [0],
