@@ -88,7 +88,12 @@ def over_trials(value: Array, left: Array, *, log: bool = False) -> tuple[Array,
 
 
 def correlation(first: Array, second: Array) -> Array:
-    """Give the correlation of two numbers over what leaves out one sample at a time, S×… each; 0 where one is fixed."""
+    """Give the correlation of two numbers over what leaves out one sample at a time, S×… each; 0 where one is fixed.
+
+    S is 0 where nothing is left out; then there is none.
+    """
+    if len(first) == 0:
+        return np.zeros(first.shape[1:])
     ours, theirs = first - first.mean(0), second - second.mean(0)
     size = np.sqrt(np.square(ours).sum(0) * np.square(theirs).sum(0))
     found: Array = np.divide((ours * theirs).sum(0), size, out=np.zeros_like(size), where=size > 0)
