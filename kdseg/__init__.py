@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from kdseg.boundaries import boundary
     from kdseg.cache import cache_folder
     from kdseg.components import (
-        Arm,
         Backbone,
         BackboneContext,
         Callback,
@@ -27,14 +26,13 @@ if TYPE_CHECKING:
         LossContext,
         Metric,
         MetricContext,
-        Trainings,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
     from kdseg.data.image_files import read_colours, read_labels, read_numbers, read_palette, read_rgb
     from kdseg.data.image_samples import ImageSamples, MaskReader
     from kdseg.data.samples import IGNORE_INDEX, ClassTable, Defect, FileSamples, Sample, Samples
     from kdseg.data.submission import Submission
-    from kdseg.diagnostics import Accumulator, Example, Findings
+    from kdseg.diagnostics import Accumulator, Arm, Example, Findings, Trainings
     from kdseg.engine.folders.metrics_file import read_metrics
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
@@ -51,16 +49,16 @@ _HOMES = {
     "kdseg.boundaries": ("boundary",),
     "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
-        "Arm", "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
+        "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
         "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Gate", "GateContext", "Loss",
-        "LossContext", "Metric", "MetricContext", "Trainings",
+        "LossContext", "Metric", "MetricContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_colours", "read_labels", "read_numbers", "read_palette", "read_rgb"),
     "kdseg.data.image_samples": ("ImageSamples", "MaskReader"),
     "kdseg.data.samples": ("IGNORE_INDEX", "ClassTable", "Defect", "FileSamples", "Sample", "Samples"),
     "kdseg.data.submission": ("Submission",),
-    "kdseg.diagnostics": ("Accumulator", "Example", "Findings"),
+    "kdseg.diagnostics": ("Accumulator", "Arm", "Example", "Findings", "Trainings"),
     "kdseg.ensembles": ("Combination",),
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),

@@ -1,9 +1,9 @@
-"""What a diagnostic's working object is, and what it finds."""
+"""Which trainings a diagnostic asks for, what its working object is, and what it finds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -15,6 +15,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Image = npt.NDArray[np.uint8]
+
+
+Resampling = Literal["disjoint", "bootstrap", "blocks", "fresh", "seed"]
+"""What the trainings of one recipe differ in: parts of the training images that share none; draws of them, one by one
+or in blocks of neighbours, with replacement; images drawn anew, by a dataset that draws them; or the seed alone."""
+
+
+@frozen(kw_only=True)
+class Trainings:
+    """Which trainings of a recipe a diagnostic wants to see."""
+
+    samples: int
+    """Training sets."""
+    seeds: int = 1
+    """Trainings on each of them, which differ in their seed alone."""
+    resampling: Resampling | None = None
+    """None: `fresh` of a dataset that draws its images, `disjoint` of others."""
+    block: int = 1
+    """Neighbouring training images that stay together, where `resampling` is `disjoint` or `blocks`."""
+    teacher: Literal["per-trial", "shared"] = "per-trial"
+    """Whether a teacher that is trained before is trained by each trial's sample and seed, or once, as its recipe says.
+    """
+
+
+@frozen(kw_only=True)
+class Arm:
+    """Trials that are alike but for their training sets and seeds."""
+
+    name: str
+    samples: tuple[int, ...]
+    """Of each trial, the number of its training set, 0 and up, in groups. Trials of two arms that have the same number
+    learned from the same images."""
+    description: str
+    """For people: what the trials are, and what their teachers learned from."""
 
 
 @frozen(kw_only=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kdseg.components import Arm
+from kdseg.diagnostics import Arm
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.models.model import CARD
 from kdseg.errors import KdsegError, display_path

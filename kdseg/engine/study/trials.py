@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from kdseg.components import Arm
+from kdseg.diagnostics import Arm
 from kdseg.engine.folders.run_folder import recipe_digest
 from kdseg.engine.models.weights import weighted_models
 from kdseg.engine.study.planned import plan_run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kdseg.components import Resampling, Trainings
+    from kdseg.diagnostics import Resampling, Trainings
     from kdseg.engine.study.planned import PlannedRun
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Recipe

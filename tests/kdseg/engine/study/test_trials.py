@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from attrs import evolve
 
-from kdseg.components import Trainings
+from kdseg.diagnostics import Trainings
 from kdseg.engine.splits.open import open_split
 from kdseg.engine.study.planned import in_order
 from kdseg.engine.study.trials import plan_arm
