@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,13 +151,32 @@ def _trained(planned: Diagnosis, jobs: int | None) -> tuple[ArmRuns, ...]:
     console = console_with_log()
     for warning in planned.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-    at_once, go_on = jobs or jobs_here(), shlex.join(["kdseg", *sys.argv[1:]])
+    at_once, go_on = jobs or jobs_here(), _same_command()
     watch = ConsoleWatch(console, display_path(planned.folder), planned.costs, at_once, go_on=go_on)
     failures = planned.train(watch, at_once, go_on)
     if failures:
         console.print(f"{len(failures)} trainings failed; to go on: {go_on}", markup=False, soft_wrap=True)
         sys.exit(1)
     return planned.trained()
+
+
+def _same_command() -> str:
+    """Give the command as it was typed."""
+    ctx = click.get_current_context()
+    words = ["kdseg", "diagnose"]
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        if name not in ctx.params or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value, option = ctx.params[name], parameter.opts[-1]
+        values = value if isinstance(value, tuple) else (value,)
+        if isinstance(parameter, click.Argument):
+            words += map(str, values)
+        elif value is True:
+            words.append(option)
+        else:
+            words += [word for one in values for word in (option, str(one))]
+    return shlex.join(words)
 
 
 def _print_plan(planned: Diagnosis | None) -> None:

@@ -83,10 +83,11 @@ def test_trainings_are_made_once_and_both_recipes_are_held_against_each_other(kd
 def test_a_training_that_fails_is_told_with_how_to_go_on(kdseg, recipes):
     text = (recipes / "alone.toml").read_text()
     (recipes / "alone.toml").write_text(text + '[callbacks.end]\nuse = "signalled"\nnumber = 9\nstep = 1\n')
-    status, out, err = kdseg("diagnose", "biasvar", "alone.toml", "--set", "trials=2")
+    status, out, err = kdseg("diagnose", "biasvar", "alone.toml", "--set", "trials=2", "--json", "-o", "my findings")
     assert (status, out) == (1, "")
     assert "killed by SIGKILL" in err
-    assert "2 trainings failed; to go on: kdseg diagnose biasvar alone.toml --set trials=2" in err
+    again = "kdseg diagnose biasvar alone.toml --set trials=2 --output 'my findings' --json"
+    assert f"2 trainings failed; to go on: {again}" in err
 
 
 @pytest.mark.parametrize(
