@@ -1,4 +1,4 @@
-"""The 150 classes of the scene parsing benchmark on ADE20K (Zhou et al. 2017, arXiv:1608.05442)."""
+"""The 150 classes of the scene parsing benchmark on ADE20K (Zhou et al. 2019, arXiv:1608.05442)."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class PascalVOC(Dataset):
 
 @frozen(kw_only=True)
 class ADE20K(Dataset):
-    """Scenes indoors and outdoors, 150 classes: the scene parsing benchmark on ADE20K (Zhou et al., arXiv:1608.05442).
+    """Scenes indoors and outdoors, 150 classes: the benchmark on ADE20K (Zhou et al. 2019, arXiv:1608.05442).
 
     20,210 training and 2000 validation images. Masks count the classes from 1; 0, other objects, is ignored. Layout and
     classes are those of the development kit, github.com/CSAILVision/sceneparsing.
