@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SCENE = re.compile(r"\d{8}_\d{6}")
 
 
-def vistas_listing(root: Path, split: str, layout: str, unpaired: Unpaired) -> Listing:
-    """List a split of Vistas, whose masks of v1.2 lie in a folder of that name since v2.0. The test split has none.
+def vistas_listing(root: Path, split: str, version: str, layout: str, unpaired: Unpaired) -> Listing:
+    """List a split of Vistas. Each version's masks have a folder of their own since v2.0. The test split has none.
 
     Raises:
         KdsegError: a folder is missing or empty.
@@ -29,8 +29,10 @@ def vistas_listing(root: Path, split: str, layout: str, unpaired: Unpaired) -> L
     images = Files.of([folder / "images"], (".jpg",), layout)
     if split == "test":
         return unlabelled(images)
-    today, earlier = folder / "v1.2/labels", folder / "labels"
-    return paired(images, Files.of([earlier if earlier.is_dir() else today], (".png",), layout), unpaired)
+    masks = folder / version / "labels"
+    if version == "v1.2" and not masks.is_dir() and (folder / "labels").is_dir():
+        masks = folder / "labels"
+    return paired(images, Files.of([masks], (".png",), layout), unpaired)
 
 
 def idd_listing(root: Path, split: str, ids: str, layout: str, unpaired: Unpaired) -> Listing:

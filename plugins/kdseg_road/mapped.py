@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kdseg.components import DatasetContext
     from kdseg.data.samples import ClassTable, Samples
+    from kdseg_road.vistas_labels import VistasLabels
 
 Classes = Literal["own", "cityscapes19"]
 _CLASSES = 'its own, or "cityscapes19": the 19 of Cityscapes, and what means none of them is ignored'
@@ -26,11 +27,11 @@ _UNPAIRED = (
 
 @frozen(kw_only=True)
 class MapillaryVistas(Dataset):
-    """Streets of six continents, with the 65 classes that v1.2 evaluates (Neuhold et al., ICCV 2017).
+    """Streets of six continents: the 65 classes that v1.2 evaluates, or the 116 of v2.0 (Neuhold et al., ICCV 2017).
 
     18,000 training, 2000 validation and 5000 test images of many sizes, the last without labels. The masks are palette
-    PNGs whose indices are the labels of config_v1.2.json; those of v2.0, with 124 labels, are not read. Layout and
-    labels were checked against the loaders of Mask2Former and the AutoNUE challenge of 2021, which agree.
+    PNGs whose indices are the labels of config_v1.2.json or config_v2.0.json; "Unlabeled" and what else is not
+    evaluated is ignored. Layout and labels were checked against several public loaders, Mask2Former's for one.
     """
 
     name: ClassVar[str] = "mapillary_vistas"
@@ -38,14 +39,22 @@ class MapillaryVistas(Dataset):
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/mapillary_vistas, then $KDSEG_MAPILLARY_VISTAS"] = (
         None
     )
+    labels: Annotated[Literal["v1.2", "v2.0"], "which of its two sets of masks to read"] = "v1.2"
     classes: Annotated[Classes, _CLASSES] = "own"
     unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
 
-    def class_table(self) -> ClassTable:
-        """Give the 65 classes, or the 19 of Cityscapes."""
-        from kdseg_road.vistas_labels import VISTAS
+    def _labels(self) -> VistasLabels:
+        if self.labels == "v1.2":
+            from kdseg_road.vistas_labels import V1_2
 
-        return VISTAS if self.classes == "own" else CITYSCAPES
+            return V1_2
+        from kdseg_road.vistas_v2_labels import V2_0
+
+        return V2_0
+
+    def class_table(self) -> ClassTable:
+        """Give the classes of the version, or the 19 of Cityscapes."""
+        return self._labels().table if self.classes == "own" else CITYSCAPES
 
     def build(self, ctx: DatasetContext) -> Samples:
         """List a split's files.
@@ -54,21 +63,19 @@ class MapillaryVistas(Dataset):
             KdsegError: a folder is missing or empty.
         """
         from kdseg.data.image_samples import ImageSamples
-        from kdseg.data.samples import IGNORE_INDEX
         from kdseg_road.labels import Labels
         from kdseg_road.layouts import vistas_listing
-        from kdseg_road.vistas_labels import VISTAS, VISTAS_AS_CITYSCAPES
 
         layout = (
             "mapillary_vistas is the zip of www.mapillary.com/dataset/vistas, unpacked: {training,validation}/images/"
-            "*.jpg and {training,validation}/v1.2/labels/*.png (before v2.0: labels/*.png), and testing/images/*.jpg"
+            f"*.jpg and {{training,validation}}/{self.labels}/labels/*.png (v1.2 without v2.0: labels/*.png), and "
+            "testing/images/*.jpg"
         )
-        root = find_root(self.name, self.root, layout)
-        own = self.classes == "own"
-        indices = tuple(range(len(VISTAS))) if own else as_cityscapes(VISTAS.names, VISTAS_AS_CITYSCAPES)
-        told = f"those of v1.2 go from 0 to {len(VISTAS)}; v2.0/labels, which has more, is not read"
-        labels = Labels.of((*indices, IGNORE_INDEX), told, palette=True)
-        return ImageSamples.of(vistas_listing(root, ctx.split, layout, self.unpaired), labels)
+        root, said = find_root(self.name, self.root, layout), self._labels()
+        indices = said.own if self.classes == "own" else as_cityscapes(said.names, said.as_cityscapes)
+        told = f"those of {self.labels} go from 0 to {len(indices) - 1}; the other version's are other labels"
+        listing = vistas_listing(root, ctx.split, self.labels, layout, self.unpaired)
+        return ImageSamples.of(listing, Labels.of(indices, told, palette=True))
 
 
 @frozen(kw_only=True)

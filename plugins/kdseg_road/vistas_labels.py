@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from kdseg.data.samples import ClassTable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kdseg.data.samples import IGNORE_INDEX, ClassTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@frozen
+class VistasLabels:
+    """The labels of one version."""
+
+    names: tuple[str, ...]
+    """Of all, by number."""
+    table: ClassTable
+    """Those that are evaluated."""
+    as_cityscapes: Mapping[str, tuple[str, ...]]
+    """Which of them each class of Cityscapes takes."""
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The index of each label in the table, `IGNORE_INDEX` where it is not evaluated."""
+        indices = {name: index for index, name in enumerate(self.table.names)}
+        return tuple(indices.get(name, IGNORE_INDEX) for name in self.names)
+
 
 _LABELS = (
     ("Bird", "animal", (165, 42, 42)),
@@ -73,13 +99,13 @@ _LABELS = (
 )
 """Name, category and colour of each label that is evaluated. The one after them, 65, is "Unlabeled"."""
 
-VISTAS = ClassTable(
+_TABLE = ClassTable(
     names=tuple(name for name, _, _ in _LABELS),
     colours=tuple(colour for _, _, colour in _LABELS),
     categories=tuple(category for _, category, _ in _LABELS),
 )
 
-VISTAS_AS_CITYSCAPES = {
+_AS_CITYSCAPES = {
     "road": ("Road", "Service Lane", "Crosswalk - Plain", "Lane Marking - Crosswalk", "Lane Marking - General"),
     "sidewalk": ("Sidewalk", "Pedestrian Area", "Curb", "Curb Cut"),
     "building": ("Building",),
@@ -104,3 +130,5 @@ VISTAS_AS_CITYSCAPES = {
 pedestrian zones sidewalk, and a sign is its front. What those leave in doubt, such as bike lanes, or put among labels
 that Cityscapes does not evaluate, such as parking, bridges and guard rails, is in none.
 """
+
+V1_2 = VistasLabels((*_TABLE.names, "Unlabeled"), _TABLE, _AS_CITYSCAPES)

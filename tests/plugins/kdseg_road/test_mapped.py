@@ -16,17 +16,103 @@ from kdseg_road import A2D2, IDD, MapillaryVistas
 
 SIZE = (32, 48)
 VISTAS_TO_CITYSCAPES = {
-    13: 0, 14: 0, 8: 0, 23: 0, 24: 0,  # road, service lane, crossings, markings
-    15: 1, 11: 1, 2: 1, 9: 1,  # sidewalk, pedestrian area, curb, curb cut
-    17: 2, 6: 3, 3: 4, 45: 5, 47: 5, 48: 6, 50: 7, 30: 8, 29: 9, 26: 9, 27: 10,
-    19: 11, 20: 12, 21: 12, 22: 12, 55: 13, 61: 14, 54: 15, 58: 16, 57: 17, 52: 18,
+    13: 0,
+    14: 0,
+    8: 0,
+    23: 0,
+    24: 0,  # road, service lane, crossings, markings
+    15: 1,
+    11: 1,
+    2: 1,
+    9: 1,  # sidewalk, pedestrian area, curb, curb cut
+    17: 2,
+    6: 3,
+    3: 4,
+    45: 5,
+    47: 5,
+    48: 6,
+    50: 7,
+    30: 8,
+    29: 9,
+    26: 9,
+    27: 10,
+    19: 11,
+    20: 12,
+    21: 12,
+    22: 12,
+    55: 13,
+    61: 14,
+    54: 15,
+    58: 16,
+    57: 17,
+    52: 18,
+}
+VISTAS_2_TO_CITYSCAPES = {
+    **dict.fromkeys((21, 23, 14, *range(35, 38), *range(39, 59)), 0),
+    24: 1,
+    19: 1,
+    4: 1,
+    15: 1,
+    27: 2,
+    28: 2,
+    12: 3,
+    5: 4,
+    85: 5,
+    88: 5,
+    **dict.fromkeys(range(90, 96), 6),
+    99: 7,
+    100: 7,
+    101: 7,
+    103: 7,
+    64: 8,
+    63: 9,
+    60: 9,
+    61: 10,
+    30: 11,
+    32: 12,
+    33: 12,
+    34: 12,
+    108: 13,
+    114: 14,
+    107: 15,
+    111: 16,
+    110: 17,
+    105: 18,
 }
 A2D2_TO_CITYSCAPES = {
-    "#ff00ff": 0, "#b432b4": 0, "#6e6e00": 0, "#ffc125": 0, "#8000ff": 0, "#d23273": 0, "#c87dd2": 0,
-    "#b496c8": 1, "#808000": 1, "#f1e6ff": 2, "#fff68f": 5, "#87ceff": 10,
-    "#0080ff": 6, "#1e1c9e": 6, "#3c1c64": 6, "#212cb1": 6, "#00ffff": 7, "#1edcdc": 7, "#3c9dc7": 7,
-    "#cc99ff": 11, "#bd499b": 11, "#ef59bf": 11, "#ff0000": 13, "#c80000": 13, "#960000": 13, "#800000": 13,
-    "#ff8000": 14, "#c88000": 14, "#968000": 14, "#b65906": 18, "#963204": 18, "#5a1e01": 18, "#5a1e1e": 18,
+    "#ff00ff": 0,
+    "#b432b4": 0,
+    "#6e6e00": 0,
+    "#ffc125": 0,
+    "#8000ff": 0,
+    "#d23273": 0,
+    "#c87dd2": 0,
+    "#b496c8": 1,
+    "#808000": 1,
+    "#f1e6ff": 2,
+    "#fff68f": 5,
+    "#87ceff": 10,
+    "#0080ff": 6,
+    "#1e1c9e": 6,
+    "#3c1c64": 6,
+    "#212cb1": 6,
+    "#00ffff": 7,
+    "#1edcdc": 7,
+    "#3c9dc7": 7,
+    "#cc99ff": 11,
+    "#bd499b": 11,
+    "#ef59bf": 11,
+    "#ff0000": 13,
+    "#c80000": 13,
+    "#960000": 13,
+    "#800000": 13,
+    "#ff8000": 14,
+    "#c88000": 14,
+    "#968000": 14,
+    "#b65906": 18,
+    "#963204": 18,
+    "#5a1e01": 18,
+    "#5a1e1e": 18,
 }
 A2D2_OTHERS = (
     *("#00ff00", "#00c800", "#009600", "#ffff00", "#ffffc8", "#e96400", "#400040", "#b97a57", "#000064", "#8b636c"),
@@ -54,7 +140,7 @@ def make_vistas(root, labels="v1.2/labels"):
             if folder != "testing":
                 write(root / folder / labels / f"{name}.png", palette_png(stored[name], colours))
                 write(root / folder / labels.replace("labels", "instances") / f"{name}.png", stored[name].astype("u2"))
-                write(root / folder / f"v2.0/labels/{name}.png", palette_png(stored[name] + np.uint8(1), colours))
+                write(root / folder / f"v2.0/labels/{name}.png", palette_png(numbers(len(stored), 123), colours))
     write(root / "config_v1.2.json", json.dumps({"labels": []}).encode())
     return stored
 
@@ -122,6 +208,23 @@ def test_vistas_as_cityscapes_is_a_map_by_hand(tmp_path):
     assert set(by_hand) == {*range(19), 255}
 
 
+@pytest.mark.parametrize("classes", ["own", "cityscapes19"])
+def test_vistas_of_version_2_leaves_out_what_is_not_evaluated(tmp_path, classes):
+    make_vistas(tmp_path)
+    found = samples(MapillaryVistas, root=tmp_path, labels="v2.0", classes=classes)
+    void = [2, 31, 38, 79, 86, 96, 115, 123]
+    evaluated = [label for label in range(124) if label not in void]
+    by_hand = np.full(124, 255)
+    if classes == "own":
+        by_hand[evaluated] = range(116)
+    else:
+        for label, index in VISTAS_2_TO_CITYSCAPES.items():
+            by_hand[label] = index
+        assert set(by_hand) == {*range(19), 255}
+    for number in range(2):
+        assert (found[number].mask == by_hand[numbers(number + 1, 123)]).all()
+
+
 def test_vistas_tests_on_images_without_labels(tmp_path):
     make_vistas(tmp_path)
     found = samples(MapillaryVistas, "test", root=tmp_path)
@@ -132,7 +235,9 @@ def test_labels_of_another_version_are_told(tmp_path):
     make_vistas(tmp_path)
     (mask, *_) = sorted((tmp_path / "training/v1.2/labels").glob("*.png"))
     write(mask, palette_png(np.full(SIZE, 123, np.uint8), np.zeros((256, 3), np.uint8)))
-    with pytest.raises(KdsegError, match=rf"{mask.name}: holds the label 123; those of v1.2 go from 0 to 65; v2.0"):
+    with pytest.raises(
+        KdsegError, match=rf"{mask.name}: holds the label 123; those of v1\.2 go from 0 to 65; the other"
+    ):
         samples(MapillaryVistas, root=tmp_path)[0]
 
 
@@ -254,6 +359,13 @@ def test_the_tables_are_those_that_are_published(dataset, count):
     assert len(table) == len(set(table.names)) == len(set(table.colours)) == count
     assert dataset(classes="cityscapes19").class_table().names[:2] == ("road", "sidewalk")
     assert len(dataset(classes="cityscapes19").class_table()) == 19
+
+
+def test_version_2_of_vistas_evaluates_116_labels():
+    table = MapillaryVistas(labels="v2.0").class_table()
+    assert len(table) == len(set(table.names)) == 116
+    assert (table.names[2], table.colours[2], table.categories[2]) == ("Concrete Block", (250, 170, 32), "construction")
+    assert (table.names[-1], table.colours[-1], table.categories[-1]) == ("Static", (111, 111, 0), "void")
 
 
 @pytest.mark.parametrize(("dataset", "make"), [(MapillaryVistas, make_vistas), (IDD, make_idd), (A2D2, make_a2d2)])
