@@ -1,10 +1,11 @@
-"""Your own images: a folder of them, with or without masks."""
+"""Your own images: a folder of them, with or without masks; and datasets in the layouts of their downloads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
+from kdseg_folder.layouts import ADE20K, PascalVOC
 from kdseg_folder.options import Folder
 
 if TYPE_CHECKING:
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
 
     from kdseg.components import Dataset
 
-__all__ = ["Folder", "kdseg_datasets"]
+__all__ = ["ADE20K", "Folder", "PascalVOC", "kdseg_datasets"]
 
 
 @hookimpl
 def kdseg_datasets() -> Iterable[type[Dataset]]:
-    """Hand over the dataset."""
-    return [Folder]
+    """Hand over the datasets."""
+    return [ADE20K, Folder, PascalVOC]

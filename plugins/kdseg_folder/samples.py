@@ -58,10 +58,10 @@ def _files(options: Folder, split: str) -> tuple[Files, Files | None, list[Defec
         images = _without(images, taken)
     keys, defects = _keys(options, split, word, images)
     if keys is not None:
-        images = _only(images, keys)
+        images = only(images, keys)
     others = SPLIT in options.images and SPLIT not in options.masks  # masks of other splits are listed too
     if masks is not None and (keys is not None or others):
-        masks = _only(masks, images.by_stem.keys() if keys is None else keys)
+        masks = only(masks, images.by_stem.keys() if keys is None else keys)
     if not images.by_stem and not defects:
         raise KdsegError(
             f"{options.root}: the {split} split has no images: all that images = {options.images!r} fits "
@@ -122,7 +122,8 @@ def _without(files: Files, taken: Collection[Path]) -> Files:
     )
 
 
-def _only(files: Files, keys: Collection[str]) -> Files:
+def only(files: Files, keys: Collection[str]) -> Files:
+    """Leave out the files with other keys."""
     return evolve(
         files,
         by_stem={key: path for key, path in files.by_stem.items() if key in keys},

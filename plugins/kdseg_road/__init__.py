@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.hookspecs import hookimpl
+from kdseg_road.mapped import A2D2, IDD, MapillaryVistas
 from kdseg_road.metrics import BDD100KMetric, CityscapesMetric
 from kdseg_road.options import BDD100K, CamVid, Cityscapes, SynthRoad
 
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from kdseg.components import Dataset, Metric
 
 __all__ = [
+    "A2D2",
     "BDD100K",
+    "IDD",
     "BDD100KMetric",
     "CamVid",
     "Cityscapes",
     "CityscapesMetric",
+    "MapillaryVistas",
     "SynthRoad",
     "kdseg_datasets",
     "kdseg_metrics",
@@ -28,7 +32,7 @@ __all__ = [
 @hookimpl
 def kdseg_datasets() -> Iterable[type[Dataset]]:
     """Hand over the datasets."""
-    return [BDD100K, CamVid, Cityscapes, SynthRoad]
+    return [A2D2, BDD100K, IDD, CamVid, Cityscapes, MapillaryVistas, SynthRoad]
 
 
 @hookimpl

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from kdseg.data.samples import ClassTable
+from typing import TYPE_CHECKING
+
+from kdseg.data.samples import IGNORE_INDEX, ClassTable
 from kdseg_road.cityscapes_labels import EVALUATED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _CAMVID = (
     ("sky", (128, 128, 128)),
@@ -31,3 +36,14 @@ CAMVID = ClassTable(
     colours=tuple(colour for _, colour in _CAMVID),
 )
 """The 11 classes of the SegNet release of CamVid, with the colours of CamVid (Brostow et al. 2009)."""
+
+
+def as_cityscapes(names: Iterable[str], said: Mapping[str, Iterable[str]]) -> tuple[int, ...]:
+    """Give the train index in Cityscapes of each of another dataset's classes.
+
+    Args:
+        names: of its classes.
+        said: which of them each class of Cityscapes takes; those that none takes are ignored.
+    """
+    taken = {name: CITYSCAPES.names.index(ours) for ours, theirs in said.items() for name in theirs}
+    return tuple(taken.get(name, IGNORE_INDEX) for name in names)

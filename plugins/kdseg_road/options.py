@@ -11,8 +11,8 @@ from attrs.validators import and_, deep_iterable, ge, le, optional
 from kdseg.components import Dataset
 from kdseg.data.submission import Submission
 from kdseg.errors import did_you_mean
+from kdseg.roots import find_root
 from kdseg_road.classes import CAMVID, CITYSCAPES
-from kdseg_road.roots import find_root
 from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
 from kdseg_road.synthroad.labels import THINGS
 

@@ -81,6 +81,7 @@ def test_there_are_those_that_the_documentation_names():
         "cityscapes_teacher",
         "camvid_online",
         "camvid_student",
+        "distil_unlabelled",
         "hard_soft_by_epoch",
         "hard_soft_by_step",
         "kdcl",
