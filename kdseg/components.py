@@ -43,6 +43,10 @@ class BackboneContext:
 
     in_channels: int
     num_classes: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """What was taken from the RGB values in 0..1 of the images that it will see: for networks that want another."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What they were divided by then."""
 
 
 class Backbone(Component):

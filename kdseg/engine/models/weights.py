@@ -210,7 +210,8 @@ def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     data, spec = loaded.recipe.data, loaded.recipe.models[name]
     assert isinstance(spec, Frozen)
     classes = data.dataset.class_table()
-    network = spec.backbone.build(BackboneContext(in_channels=3, num_classes=len(classes)))
+    ctx = BackboneContext(in_channels=3, num_classes=len(classes), mean=data.mean, std=data.std)
+    network = spec.backbone.build(ctx)
     load_settled(name, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     backbone = plain_component(spec.backbone, loaded.plugins.registry)
