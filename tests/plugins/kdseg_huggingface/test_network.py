@@ -29,7 +29,7 @@ def trained(folder, ctx=CONTEXT, **options):
     return network.eval()
 
 
-def eomt(**options):
+def eomt():
     config = transformers.EomtConfig(
         num_labels=5,
         hidden_size=16,
@@ -39,7 +39,6 @@ def eomt(**options):
         num_queries=6,
         image_size=64,
         patch_size=16,
-        **options,
     )
     return transformers.EomtForUniversalSegmentation(config)
 
@@ -143,14 +142,14 @@ def test_another_number_of_classes_takes_all_but_the_head(segformer):
 
 
 @torch.no_grad()
-def test_a_network_of_masks_gives_each_classs_score_at_each_pixel(save):
+def test_a_network_of_masks_gives_each_classs_score_at_each_pixel(tmp_path):
     torch.manual_seed(0)
-    folder = save(eomt())
-    network = trained(folder, size=(64, 64))
+    eomt().save_pretrained(tmp_path)
+    network = trained(tmp_path, size=(64, 64))
     images = torch.randn(2, 3, 48, 80)
     logits = network(images)
     assert logits.shape == (2, 5, 48, 80)
-    reference = transformers.AutoModelForUniversalSegmentation.from_pretrained(folder).eval()
+    reference = transformers.AutoModelForUniversalSegmentation.from_pretrained(tmp_path).eval()
     output = reference(pixel_values=F.interpolate(images, (64, 64), mode="bilinear"))
     shares = output.class_queries_logits.softmax(-1)
     scores = sum(
