@@ -47,7 +47,7 @@ class HFSegmentation(Backbone):
     download: Annotated[bool, "fetch the configuration of `model` where the cache lacks it"] = False
     size: Annotated[
         tuple[int, ...],
-        "height and width at which the network sees every image, for one that takes no others; default: the image's",
+        "height and width at which the network sees every image; default: the image's, or the only ones that it takes",
     ] = field(default=(), validator=[_height_and_width, deep_iterable(_SIDE)])
 
     def __attrs_post_init__(self) -> None:

@@ -33,6 +33,10 @@ class HFNetwork(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    size: tuple[int, ...]
+    """Height and width at which the network sees images; empty: at theirs."""
+    classes: int
+    """Of a network of masks, how many it has; 0 for others."""
 
     def __init__(
         self,
@@ -43,7 +47,8 @@ class HFNetwork(nn.Module):
         size: tuple[int, ...],
     ) -> None:
         super().__init__()
-        self.size = size
+        self.size = size or _only_size(config)
+        self.classes = config.num_labels if type(config) in MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING else 0
         self.flipped = normalisation is not None and normalisation.flipped
         mean, std = map(torch.tensor, given)
         wanted = (
@@ -61,6 +66,8 @@ class HFNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits at the images' size."""
+        if images.is_meta and self.classes:  # networks of masks look at values, of which there are none
+            return images.new_empty((len(images), self.classes, *images.shape[-2:]))
         pixels = images * self.scale + self.shift
         if self.flipped:
             pixels = pixels.flip(1)
@@ -80,6 +87,12 @@ class HFNetwork(nn.Module):
             f"encoder.{number}": stage for number, stage in enumerate(self.model.segformer.stages, 1)
         }
         return {**stages, "decoder": self.model.decode_head.activation}
+
+
+def _only_size(config: Any) -> tuple[int, ...]:
+    """Give the height and width of the only images that a network takes; nothing where it takes any."""
+    fixed = config.model_type in ("dpt", "eomt") and getattr(config, "backbone_config", None) is None
+    return (config.image_size,) * 2 if fixed else ()
 
 
 def _scores(classes: Tensor, masks: Tensor) -> Tensor:

@@ -100,9 +100,12 @@ def test_any_size_gives_logits_at_the_images_size_and_taps_at_their_stages_size(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_it_is_built_on_the_meta_device(segformer):
+@pytest.mark.parametrize("masks", [False, True])
+def test_it_is_built_on_the_meta_device(segformer, tmp_path, masks):
+    if masks:
+        eomt().save_pretrained(tmp_path)
     with torch.device("meta"):
-        logits = HFSegmentation(folder=segformer).build(CONTEXT)(torch.empty(1, 3, 48, 64))
+        logits = HFSegmentation(folder=tmp_path if masks else segformer).build(CONTEXT)(torch.empty(1, 3, 48, 64))
     assert logits.is_meta
     assert logits.shape == (1, 5, 48, 64)
 
@@ -145,7 +148,7 @@ def test_another_number_of_classes_takes_all_but_the_head(segformer):
 def test_a_network_of_masks_gives_each_classs_score_at_each_pixel(tmp_path):
     torch.manual_seed(0)
     eomt().save_pretrained(tmp_path)
-    network = trained(tmp_path, size=(64, 64))
+    network = trained(tmp_path)
     images = torch.randn(2, 3, 48, 80)
     logits = network(images)
     assert logits.shape == (2, 5, 48, 80)
@@ -156,6 +159,27 @@ def test_a_network_of_masks_gives_each_classs_score_at_each_pixel(tmp_path):
         shares[:, query, :5, None, None] * output.masks_queries_logits[:, query, None].sigmoid() for query in range(6)
     )
     torch.testing.assert_close(logits.exp(), F.interpolate(scores, (48, 80), mode="bilinear"), rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["beit", "dpt", "mobilevit", "upernet"])
+def test_other_families_give_logits_at_the_images_size_and_take_their_own_weights(tmp_path, family):
+    vit = {"image_size": 64, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
+    stages = {"hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4, "out_features": [f"stage{n}" for n in range(1, 5)]}
+    config = {
+        "beit": lambda: transformers.BeitConfig(**vit, out_indices=[1, 2, 3, 4], use_auxiliary_head=False),
+        "dpt": lambda: transformers.DPTConfig(**vit, backbone_out_indices=[0, 1, 2, 3], fusion_hidden_size=8),
+        "mobilevit": transformers.MobileViTConfig,
+        "upernet": lambda: transformers.UperNetConfig(
+            hidden_size=16, auxiliary_in_channels=24, backbone_config=transformers.ConvNextConfig(**stages)
+        ),
+    }[family]()
+    config.num_labels = 5
+    transformers.AutoModelForSemanticSegmentation.from_config(config).save_pretrained(tmp_path)
+    network = trained(tmp_path)
+    logits = network(torch.randn(2, 3, 64, 96))
+    assert logits.shape == (2, 5, 64, 96)
+    assert logits.isfinite().all()
 
 
 def test_a_folder_without_a_configuration_is_named_with_what_is_needed(tmp_path):

@@ -70,6 +70,28 @@ weights = { file = "segformer/model.safetensors", partial = true }
 learner = "student"
 loss = "cross_entropy"
 """
+MASKS = """
+[train]
+steps = 2
+batch_size = 2
+workers = 0
+
+[data]
+dataset = { use = "synthroad", images = 4, size = [64, 96] }
+
+[models.teacher]
+frozen = true
+backbone = { use = "hf_segmentation", folder = "eomt" }
+weights = { file = "eomt/model.safetensors" }
+
+[models.student]
+backbone = { use = "unet1m", base = 2 }
+
+[terms.logits]
+learner = "student"
+source = "teacher"
+loss = "pixel_kl"
+"""
 
 
 @pytest.fixture
@@ -111,6 +133,20 @@ def test_a_segformer_teaches_a_unet_on_real_images_by_logits_and_features(folder
     assert all(0 < last[f"loss/{term}"] < 10 for term in ("labels", "logits", "features"))
     student = kdseg_api.load("runs/recipe")
     assert student.predict(np.zeros((60, 70, 3), np.uint8)).shape == (60, 70)
+
+
+def test_a_network_of_masks_teaches(folder, kdseg):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.EomtConfig(
+        num_labels=19, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=6,
+        image_size=64, patch_size=16,
+    )  # fmt: skip
+    transformers.EomtForUniversalSegmentation(config).save_pretrained(folder / "eomt")
+    (folder / "recipe.toml").write_text(MASKS, encoding="utf-8")
+    status, out, err = kdseg("run", "recipe.toml")
+    assert status == 0, out + err
+    *_, last = kdseg_api.read_metrics("runs/recipe", "step")
+    assert 0 < last["loss/logits"] < 10
 
 
 def test_a_learner_starts_from_saved_weights_and_is_loaded_by_its_configuration_alone(folder, kdseg, segformer):
