@@ -64,6 +64,10 @@ class Backbone(Component):
         """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
         return {}
 
+    def class_names(self) -> tuple[str, ...] | None:
+        """Give what its logits mean, in their order, where files of its own say it: for a recipe's `class_map`."""
+        return None
+
 
 @frozen(kw_only=True)
 class DatasetContext:

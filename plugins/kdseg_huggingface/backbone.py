@@ -83,3 +83,15 @@ class HFSegmentation(Backbone):
 
         assert isinstance(module, HFNetwork)
         return module.stages()
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """Give the names that the configuration lists; None where two are the same.
+
+        Raises:
+            KdsegError: it is not here.
+        """
+        from kdseg_huggingface.configuration import read_configuration
+
+        labels = read_configuration(self).id2label
+        names = tuple(str(labels[number]) for number in sorted(labels))
+        return names if len({*names}) == len(names) else None

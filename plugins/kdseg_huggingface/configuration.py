@@ -32,6 +32,21 @@ def find_configuration(options: HFSegmentation, ctx: BackboneContext) -> Any:
     """Give the configuration of a network for so many channels and classes.
 
     Raises:
+        KdsegError: it is not here, cannot be read, or is of a network for other channels.
+    """
+    config, place = read_configuration(options), _place(options)
+    config.num_labels = ctx.num_classes
+    if getattr(config, "num_channels", ctx.in_channels) != ctx.in_channels:
+        raise KdsegError(f"{place}: takes images of {config.num_channels} channels; here they have {ctx.in_channels}")
+    if hasattr(config, "use_pretrained_backbone"):
+        config.use_pretrained_backbone = False  # which would fetch weights
+    return config
+
+
+def read_configuration(options: HFSegmentation) -> Any:
+    """Give the configuration of a network as it was saved.
+
+    Raises:
         KdsegError: it is not here, or cannot be read.
     """
     from transformers import AutoConfig
@@ -49,11 +64,6 @@ def find_configuration(options: HFSegmentation, ctx: BackboneContext) -> Any:
             "" if options.model is None or options.download else "; download = true fetches it, where that is allowed"
         )
         raise KdsegError(f"{place}: no configuration that transformers can read: {_first_line(error)}{hint}") from error
-    config.num_labels = ctx.num_classes
-    if getattr(config, "num_channels", ctx.in_channels) != ctx.in_channels:
-        raise KdsegError(f"{place}: takes images of {config.num_channels} channels; here they have {ctx.in_channels}")
-    if hasattr(config, "use_pretrained_backbone"):
-        config.use_pretrained_backbone = False  # which would fetch weights
     return config
 
 

@@ -84,7 +84,7 @@ def check_weights(
 
 
 def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
-    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to their weights.
+    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to weights or backbone.
 
     Weights that are not there say nothing: `check_weights` tells of them.
     """
@@ -93,7 +93,7 @@ def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
         spec = recipe.models[name]
         if isinstance(spec, Frozen) and spec.class_map is not None and spec.classes is None:
             with suppress(KdsegError):
-                model = evolve(spec, classes=_classes_of(loaded, name, weights))
+                model = evolve(spec, classes=_classes_of(loaded, name, weights) or spec.backbone.class_names())
                 recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 

@@ -135,6 +135,27 @@ def test_a_segformer_teaches_a_unet_on_real_images_by_logits_and_features(folder
     assert student.predict(np.zeros((60, 70, 3), np.uint8)).shape == (60, 70)
 
 
+def test_a_class_map_needs_no_list_of_the_classes_that_the_configuration_names(folder, kdseg, segformer):
+    shutil.copytree(segformer, folder / "segformer")
+    config = folder / "segformer" / "config.json"
+    said = json.loads(config.read_text(encoding="utf-8"))
+    said["id2label"] = {str(number): name for number, name in enumerate(["street", "walk", "house", "auto", "sky"])}
+    said["label2id"] = {name: int(number) for number, name in said["id2label"].items()}
+    config.write_text(json.dumps(said), encoding="utf-8")
+    (line,) = (line for line in TEACHER.splitlines() if line.startswith("classes = "))
+    text = TEACHER.replace(line, "").replace("pavement", "sidewalk")
+    text = text.replace('"camvid", root = "few"', '"synthroad", images = 4, size = [96, 128]')
+    (folder / "recipe.toml").write_text(text, encoding="utf-8")
+    status, out, err = kdseg("run", "recipe.toml", "--set", "train.steps=1")
+    assert status == 0, out + err
+    assert line in (folder / "runs" / "recipe" / "latest" / "recipe.toml").read_text(encoding="utf-8")
+    said["id2label"]["0"] = "sky"
+    config.write_text(json.dumps(said), encoding="utf-8")
+    status, _, err = kdseg("check", "recipe.toml")
+    assert status == 2
+    assert "its classes are not known: say `classes`" in err
+
+
 def test_a_network_of_masks_teaches(folder, kdseg):
     transformers = pytest.importorskip("transformers")
     config = transformers.EomtConfig(
