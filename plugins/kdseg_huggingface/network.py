@@ -124,11 +124,10 @@ def _names_in_files(model: Any) -> dict[str, str]:
 
 
 def _as_in_files(network: HFNetwork, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
-    for ours, theirs in network._theirs.items():  # noqa: SLF001 (a hook of the class)
-        state[prefix + theirs] = state.pop(prefix + ours)
+    names = network._theirs.items()  # noqa: SLF001 (a hook of the class)
+    state |= {prefix + theirs: state.pop(prefix + ours) for ours, theirs in names}
 
 
 def _from_files(network: HFNetwork, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    for ours, theirs in network._theirs.items():  # noqa: SLF001 (a hook of the class)
-        if prefix + theirs in state:
-            state[prefix + ours] = state.pop(prefix + theirs)
+    names = network._theirs.items()  # noqa: SLF001 (a hook of the class)
+    state |= {prefix + ours: state.pop(prefix + theirs) for ours, theirs in names if prefix + theirs in state}
