@@ -43,6 +43,10 @@ class BackboneContext:
 
     in_channels: int
     num_classes: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """What was taken from the RGB values in 0..1 of the images that it will see: for networks that want another."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What they were divided by then."""
 
 
 class Backbone(Component):
@@ -59,6 +63,10 @@ class Backbone(Component):
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:  # noqa: ARG002 (a default for networks without stages)
         """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
         return {}
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """Give what its logits mean, in their order, where files of its own say it: for a recipe's `class_map`."""
+        return None
 
 
 @frozen(kw_only=True)

@@ -34,7 +34,7 @@ _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RG
 _PALETTE = 3
 
 
-def read_rgb(path: Path, *, upright: bool) -> Image:
+def read_rgb(path: Path, *, upright: bool, content: bytes | None = None) -> Image:
     """Read a picture of any format and depth as RGB, uint8 H×W×3.
 
     PNG tells of any damage. JPEG, BMP and TIFF hold no checksum: they tell of missing data, not of changed bits.
@@ -43,12 +43,13 @@ def read_rgb(path: Path, *, upright: bool) -> Image:
         path: the file.
         upright: turn it as its EXIF data say, as viewers do. False leaves the pixels as they are stored, which is how
             masks are aligned with their images.
+        content: the file's bytes, where they lie elsewhere; `path` then only names them.
 
     Raises:
         KdsegError: naming the file, where it cannot be read, is damaged or no picture.
     """
     mode = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return np.asarray(_decoded(path, _content(path), mode), np.uint8)
+    return np.asarray(_decoded(path, _content(path) if content is None else content, mode), np.uint8)
 
 
 def read_labels(path: Path, *, palette: bool = False) -> Image:
@@ -85,16 +86,20 @@ def read_ids(path: Path) -> npt.NDArray[np.uint16]:
     return np.asarray(_grey(path, content, (depth, kind), 16, wanted), np.uint16)
 
 
-def read_numbers(path: Path) -> npt.NDArray[Any]:
+def read_numbers(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
     """Read a mask of any lossless format as the numbers in its pixels, uint8 or uint16 H×W.
 
     Of a palette these are the indices, of grey the grey as it is stored, in three equal channels too.
+
+    Args:
+        path: the file.
+        content: its bytes, where they lie elsewhere; `path` then only names them.
 
     Raises:
         KdsegError: naming the file, where it cannot be read, is damaged, holds colours, or is compressed such that
             labels change.
     """
-    content = _lossless(path)
+    content = _lossless(path, content)
     depth, kind = 8, None
     if content.startswith(_PNG) and len(content) >= 33:  # noqa: PLR2004 (signature and header)
         depth, kind = struct.unpack_from("BB", content, 24)
@@ -112,13 +117,18 @@ def read_numbers(path: Path) -> npt.NDArray[Any]:
     return numbers // numbers.dtype.type(255 // (2**depth - 1)) if depth < 8 else numbers  # noqa: PLR2004 (bits; fewer come spread over 0..255)
 
 
-def read_colours(path: Path) -> Image:
+def read_colours(path: Path, content: bytes | None = None) -> Image:
     """Read a mask of any lossless format as the colours that are seen, RGB, uint8 H×W×3; those of its palette too.
+
+    Args:
+        path: the file.
+        content: as `read_numbers` takes it.
 
     Raises:
         KdsegError: naming the file, as `read_numbers` does.
     """
-    return np.asarray(_decoded(path, _lossless(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), np.uint8)
+    mode = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return np.asarray(_decoded(path, _lossless(path, content), mode), np.uint8)
 
 
 def read_palette(path: Path) -> Image | None:
@@ -136,8 +146,8 @@ def read_palette(path: Path) -> Image | None:
     return colours[: len(colours) // 3 * 3].reshape(-1, 3)
 
 
-def _lossless(path: Path) -> bytes:
-    content = _content(path)
+def _lossless(path: Path, content: bytes | None) -> bytes:
+    content = _content(path) if content is None else content
     if _LOSSY.match(content):
         raise KdsegError(
             f"{path}: is compressed with losses, as JPEG is, so its labels are no longer those that were drawn; "

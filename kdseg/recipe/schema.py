@@ -105,7 +105,7 @@ class Frozen:
     ] = field(default=None, validator=optional(not_empty))
     classes: Annotated[
         tuple[str, ...] | None,
-        "with class_map: its classes in their order; default: what the weights of a run say of them",
+        "with class_map: its classes in their order; default: what the weights of a run, or the backbone, say of them",
     ] = field(default=None, validator=optional(different))
     floor: Annotated[
         float | None, "the run ends before its first step where the score is below this on `val`, 0..1"

@@ -35,13 +35,13 @@ class ValueReader:
     told: str
     """What the masks may hold, for errors: a clause."""
 
-    def read(self, file: Path, /) -> Mask:
-        """Read a mask, H×W, as train indices.
+    def read(self, file: Path, content: bytes | None = None, /) -> Mask:
+        """Read a mask, H×W, as train indices; where its bytes lie elsewhere, `file` only names them.
 
         Raises:
             KdsegError: it cannot be read, or holds a value without a meaning.
         """
-        values = mask_values(file, colours=self.meaning.colours)
+        values = mask_values(file, content, colours=self.meaning.colours)
         mask = self._indices(values)
         if not self.others_are_ignored and (mask == UNLISTED).any():
             raise KdsegError(f"{file}: {self._strange(values[mask == UNLISTED])}")
@@ -66,15 +66,15 @@ class ValueReader:
         return text
 
 
-def mask_values(file: Path, *, colours: bool) -> npt.NDArray[Any]:
+def mask_values(file: Path, content: bytes | None = None, *, colours: bool) -> npt.NDArray[Any]:
     """Read what a mask holds, H×W: numbers, or colours packed into one number each.
 
     Raises:
         KdsegError: it cannot be read.
     """
     if not colours:
-        return read_numbers(file)
-    rgb = read_colours(file).astype(np.uint32)
+        return read_numbers(file, content)
+    rgb = read_colours(file, content).astype(np.uint32)
     return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
 
 

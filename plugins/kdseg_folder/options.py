@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from attrs import field, frozen
 from attrs.validators import ge, lt
 
-from kdseg import ClassTable, Dataset, KdsegError, did_you_mean
-from kdseg_folder.colours import fresh_colours, read_colour
-from kdseg_folder.meanings import meaning_of, names_of, refuse_names, refuse_values
+from kdseg import did_you_mean
+from kdseg_folder.labels import ByValues
 
 if TYPE_CHECKING:
     from typing import Any
@@ -63,38 +62,8 @@ def _expression(options: Folder, _: Attribute[str], value: str) -> None:
         raise ValueError("keeps groups together where val_share or test_share shares images out; say one of them")
 
 
-def _names(_: Any, __: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
-    refuse_names(value)
-
-
-def _values(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
-    refuse_values(options.classes, value, reduce_zero_label=options.reduce_zero_label)
-
-
-def _colours(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
-    _known(options, value)
-    seen: dict[tuple[int, int, int], str] = {}
-    for name, text in value.items():
-        first = seen.setdefault(read_colour(text), name)
-        if first != name:
-            raise ValueError(f"{text} is the colour of {first!r} and of {name!r}; each class has one of its own")
-
-
-def _categories(options: Folder, _: Attribute[dict[str, str]], value: dict[str, str]) -> None:
-    _known(options, value)
-    lacking = [name for name in options.names if name not in value]
-    if value and lacking:
-        raise ValueError(f"the class {lacking[0]!r} has no category; give all classes one, or none")
-
-
-def _known(options: Folder, value: dict[str, str]) -> None:
-    for name in value:
-        if name not in options.names:
-            raise ValueError(f"no class is called {name!r}{did_you_mean(name, options.names)}")
-
-
 @frozen(kw_only=True)
-class Folder(Dataset):
+class Folder(ByValues):
     """Your own images: folders or globs of them, with masks or without.
 
     An image and its mask have one key: what the wildcards of `images` and `masks` stand for, or the path below a
@@ -104,6 +73,7 @@ class Folder(Dataset):
 
     name: ClassVar[str] = "folder"
     splits: ClassVar[tuple[str, ...]] = _SPLITS
+    class_mend: ClassVar[str] = "; kdseg init FOLDER proposes them"
     root: Annotated[Path, "the folder that images, masks and lists are relative to"]
     images: Annotated[
         str,
@@ -131,24 +101,6 @@ class Folder(Dataset):
     split_seed: Annotated[int, "shares images out otherwise; the recipe's seed changes nothing here"] = field(
         default=0, validator=ge(0)
     )
-    classes: Annotated[tuple[str, ...], "the names, in the order of their indices; default: as `values` names them"] = (
-        field(default=(), validator=_names)
-    )
-    values: Annotated[
-        dict[str, str],
-        'what numbers or colours in masks mean: { 0 = "road", 255 = "ignore" }, { "#804080" = "road" }; default: '
-        "numbers are the classes' indices, and 255 is ignored",
-    ] = field(factory=dict, validator=_values)
-    reduce_zero_label: Annotated[bool, "without values: masks count the classes from 1, and 0 is ignored"] = False
-    others: Annotated[
-        Literal["refuse", "ignore"], "a value that no class has: refuse the mask, or ignore the pixels"
-    ] = "refuse"
-    colours: Annotated[
-        dict[str, str], 'of classes, in pictures: { road = "#804080" }; default: as in values, or any'
-    ] = field(factory=dict, validator=_colours)
-    categories: Annotated[dict[str, str], 'the group of each class: { road = "flat", car = "vehicle" }'] = field(
-        factory=dict, validator=_categories
-    )
     unpaired: Annotated[
         Literal["refuse", "skip"],
         'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log',
@@ -161,53 +113,15 @@ class Folder(Dataset):
                 f"val_share and test_share leave nothing to train on: {self.val_share:g} + {self.test_share:g}"
             )
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes' names."""
-        return names_of(self.classes, self.values)
-
-    def class_table(self) -> ClassTable:
-        """Give the classes, as the options name them.
-
-        Raises:
-            KdsegError: they name none.
-        """
-        if not self.names:
-            raise KdsegError(
-                'no classes are said; write classes = ["road", "car"], or values = { 0 = "road", 1 = "car" }; '
-                "kdseg init FOLDER proposes them"
-            )
-        said = {name: read_colour(key) for key, name in reversed(self.values.items()) if key.startswith("#")}
-        said |= {name: read_colour(text) for name, text in self.colours.items()}
-        fresh = fresh_colours(said.values())
-        return ClassTable(
-            names=self.names,
-            colours=tuple(said[name] if name in said else next(fresh) for name in self.names),
-            categories=tuple(self.categories[name] for name in self.names) if self.categories else (),
-        )
-
     def build(self, ctx: DatasetContext) -> Samples:
         """List a split's files.
 
         Raises:
             KdsegError: a folder or list is missing, or nothing says which images are the split's.
         """
-        from kdseg_folder.masks import ValueReader
         from kdseg_folder.samples import folder_samples
 
-        meaning = meaning_of(self.names, self.values, reduce_zero_label=self.reduce_zero_label)
-        return folder_samples(self, ctx.split, ValueReader(meaning, self.others == "ignore", self._told()))
-
-    def _told(self) -> str:
-        """Say what masks may hold, and what mends one that holds something else."""
-        if self.values:
-            return 'list it in values, with a class or "ignore", or ignore all such pixels: others = "ignore"'
-        first = int(self.reduce_zero_label)
-        zero = ", and 0 and 255 are ignored" if first else ", and 255 is ignored"
-        return (
-            f"the {len(self.names)} classes have {first} to {len(self.names) - 1 + first}{zero}; correct classes, or "
-            'say in values what each means, or ignore all such pixels: others = "ignore"'
-        )
+        return folder_samples(self, ctx.split, self.reader())
 
     @classmethod
     def propose(cls, folder: Path) -> Proposal | None:

@@ -45,7 +45,7 @@ def build_network(recipe: Recipe, name: str, num_classes: int, device: torch.dev
     """Make a participant's network, its first weights keyed by the recipe's seed and its name alone."""
     spec, backbone = recipe.models[name], backbone_of(recipe, name)
     source = spec.shadow_of if isinstance(spec, Shadow) else name  # a shadow starts as its learner
-    ctx = BackboneContext(in_channels=3, num_classes=num_classes)
+    ctx = BackboneContext(in_channels=3, num_classes=num_classes, mean=recipe.data.mean, std=recipe.data.std)
 
     def build() -> nn.Module:
         return backbone.build(ctx)

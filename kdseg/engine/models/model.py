@@ -117,9 +117,9 @@ def load(
     elif model is not None:
         raise KdsegError(f"{display_path(folder)}: is one model's folder, in which no model can be named ({model!r})")
     card = read_card(folder)
-    network = _backbone(folder, card, trust_code=trust_code).build(
-        BackboneContext(in_channels=3, num_classes=len(card["classes"]))
-    )
+    mean, std = tuple(card["mean"]), tuple(card["std"])
+    ctx = BackboneContext(in_channels=3, num_classes=len(card["classes"]), mean=mean, std=std)
+    network = _backbone(folder, card, trust_code=trust_code).build(ctx)
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     loaded = SegmentationModel(network, card).eval()

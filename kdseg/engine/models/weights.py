@@ -84,7 +84,7 @@ def check_weights(
 
 
 def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
-    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to their weights.
+    """Say the classes of participants whose `class_map` needs them, where the recipe leaves it to weights or backbone.
 
     Weights that are not there say nothing: `check_weights` tells of them.
     """
@@ -93,7 +93,7 @@ def with_classes(loaded: LoadedRecipe) -> LoadedRecipe:
         spec = recipe.models[name]
         if isinstance(spec, Frozen) and spec.class_map is not None and spec.classes is None:
             with suppress(KdsegError):
-                model = evolve(spec, classes=_classes_of(loaded, name, weights))
+                model = evolve(spec, classes=_classes_of(loaded, name, weights) or spec.backbone.class_names())
                 recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 
@@ -210,7 +210,8 @@ def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     data, spec = loaded.recipe.data, loaded.recipe.models[name]
     assert isinstance(spec, Frozen)
     classes = data.dataset.class_table()
-    network = spec.backbone.build(BackboneContext(in_channels=3, num_classes=len(classes)))
+    ctx = BackboneContext(in_channels=3, num_classes=len(classes), mean=data.mean, std=data.std)
+    network = spec.backbone.build(ctx)
     load_settled(name, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     backbone = plain_component(spec.backbone, loaded.plugins.registry)
