@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdseg import ClassTable
-from kdseg_folder.colours import read_colour
+from kdseg.mask_values.colours import read_colour
 
 _COLOURS = {
     "wall": "#787878",

@@ -9,9 +9,9 @@ import numpy as np
 from attrs import frozen
 
 from kdseg import IGNORE_INDEX, KdsegError, read_colours, read_palette
-from kdseg_folder.colours import hex_of, packed
-from kdseg_folder.masks import mask_values
-from kdseg_folder.meanings import IGNORE, MOST_CLASSES
+from kdseg.mask_values.colours import hex_of, packed
+from kdseg.mask_values.masks import mask_values
+from kdseg.mask_values.meanings import IGNORE, MOST_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

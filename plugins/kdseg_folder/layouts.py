@@ -9,12 +9,12 @@ from attrs import evolve, frozen
 
 from kdseg import ClassTable, Dataset
 from kdseg.listing import Files, paired
+from kdseg.mask_values.meanings import meaning_of
 from kdseg.roots import find_root
-from kdseg_folder.meanings import meaning_of
 
 if TYPE_CHECKING:
     from kdseg import DatasetContext, Samples
-    from kdseg_folder.masks import ValueReader
+    from kdseg.mask_values.masks import ValueReader
 
 _UNPAIRED = (
     'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
@@ -108,7 +108,7 @@ class ADE20K(Dataset):
 
 def _reader(classes: ClassTable, told: str, *, reduce_zero_label: bool = False) -> ValueReader:
     """Read numbers as train indices; `told` says, for errors, which numbers there are."""
-    from kdseg_folder.masks import ValueReader
+    from kdseg.mask_values.masks import ValueReader
 
     meaning = meaning_of(classes.names, {}, reduce_zero_label=reduce_zero_label)
     return ValueReader(meaning, others_are_ignored=False, told=told)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from attrs.validators import ge, lt
 
 from kdseg import did_you_mean
-from kdseg_folder.labels import ByValues
+from kdseg.mask_values.by_values import ByValues
 
 if TYPE_CHECKING:
     from typing import Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from kdseg import ClassTable
-from kdseg_folder.colours import fresh_colours
+from kdseg.mask_values.colours import fresh_colours
 
 _NAMES = (
     "background",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import field, frozen
 
-from kdseg_folder.labels import ByValues
+from kdseg.mask_values.by_values import ByValues
 
 if TYPE_CHECKING:
     from typing import Any

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from kdseg_folder.masks import ValueReader
+    from kdseg.mask_values.masks import ValueReader
     from kdseg_huggingface.dataset import HuggingFace
 
 _WHOLE, _PART = "dataset_dict.json", "state.json"

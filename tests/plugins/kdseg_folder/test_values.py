@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdseg import KdsegError
+from kdseg.mask_values.colours import packed, read_colour
+from kdseg.mask_values.masks import UNLISTED, ValueReader
+from kdseg.mask_values.meanings import IGNORE, meaning_of, names_of
 from kdseg_folder import Folder
-from kdseg_folder.colours import packed, read_colour
-from kdseg_folder.masks import UNLISTED, ValueReader
-from kdseg_folder.meanings import IGNORE, meaning_of, names_of
 
 NAMES = ["a", "b", "c", "d"]
 numbers = st.integers(0, 2**16 - 1)

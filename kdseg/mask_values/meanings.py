@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kdseg import IGNORE_INDEX, did_you_mean
-from kdseg_folder.colours import hex_of, packed, read_colour
+from kdseg.data.samples import IGNORE_INDEX
+from kdseg.errors import did_you_mean
+from kdseg.mask_values.colours import hex_of, packed, read_colour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from attrs import frozen
 
-from kdseg import IGNORE_INDEX, KdsegError, read_colours, read_numbers
-from kdseg_folder.meanings import LARGEST, MOST_CLASSES, Meaning
+from kdseg.data.image_files import read_colours, read_numbers
+from kdseg.data.samples import IGNORE_INDEX
+from kdseg.errors import KdsegError
+from kdseg.mask_values.meanings import LARGEST, MOST_CLASSES, Meaning
 
 if TYPE_CHECKING:
     from pathlib import Path

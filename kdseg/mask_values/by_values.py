@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import field, frozen
 
-from kdseg import ClassTable, Dataset, KdsegError, did_you_mean
-from kdseg_folder.colours import fresh_colours, read_colour
-from kdseg_folder.meanings import meaning_of, names_of, refuse_names, refuse_values
+from kdseg.components import Dataset
+from kdseg.data.samples import ClassTable
+from kdseg.errors import KdsegError, did_you_mean
+from kdseg.mask_values.colours import fresh_colours, read_colour
+from kdseg.mask_values.meanings import meaning_of, names_of, refuse_names, refuse_values
 
 if TYPE_CHECKING:
     from typing import Any
 
     from attrs import Attribute
 
-    from kdseg_folder.masks import ValueReader
+    from kdseg.mask_values.masks import ValueReader
 
 
 def _names(_: Any, __: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
@@ -101,7 +103,7 @@ class ByValues(Dataset):
 
     def reader(self) -> ValueReader:
         """Give what reads the masks."""
-        from kdseg_folder.masks import ValueReader
+        from kdseg.mask_values.masks import ValueReader
 
         meaning = meaning_of(self.names, self.values, reduce_zero_label=self.reduce_zero_label)
         return ValueReader(meaning, self.others == "ignore", self._told())

@@ -1,0 +1,1 @@
+"""What the numbers and colours in masks mean: for datasets whose users say it."""
