@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from attrs import field, frozen
 from attrs.validators import ge, le
 
-from kdseg import Diagnostic, KdsegError, Trainings
+from kdseg import Diagnostic, KdsegError
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
-    from kdseg import Accumulator, DiagnosticContext
+    from kdseg import Accumulator, DiagnosticContext, Trainings
 
 
 MOST_TRAININGS = 1000
@@ -91,6 +91,8 @@ class BiasVariance(Diagnostic):
 
     def trainings(self) -> Trainings:
         """Say which trainings it wants to see."""
+        from kdseg import Trainings
+
         return Trainings(
             samples=self.trials,
             seeds=self.seeds,

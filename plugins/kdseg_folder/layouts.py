@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import evolve, frozen
 
-from kdseg import ClassTable, Dataset
-from kdseg.listing import Files, paired
-from kdseg.mask_values.meanings import meaning_of
+from kdseg import Dataset
 from kdseg.roots import find_root
 
 if TYPE_CHECKING:
-    from kdseg import DatasetContext, Samples
+    from kdseg import ClassTable, DatasetContext, Samples
     from kdseg.mask_values.masks import ValueReader
 
 _UNPAIRED = (
@@ -48,6 +46,7 @@ class PascalVOC(Dataset):
             KdsegError: a folder or a list is missing.
         """
         from kdseg import ImageSamples
+        from kdseg.listing import Files, paired
         from kdseg_folder.lists import listed_keys
         from kdseg_folder.samples import only
 
@@ -92,6 +91,7 @@ class ADE20K(Dataset):
             KdsegError: a folder is missing.
         """
         from kdseg import ImageSamples
+        from kdseg.listing import Files, paired
 
         layout = (
             "ade20k is the folder ADEChallengeData2016 of ADEChallengeData2016.zip (sceneparsing.csail.mit.edu): "
@@ -109,6 +109,7 @@ class ADE20K(Dataset):
 def _reader(classes: ClassTable, told: str, *, reduce_zero_label: bool = False) -> ValueReader:
     """Read numbers as train indices; `told` says, for errors, which numbers there are."""
     from kdseg.mask_values.masks import ValueReader
+    from kdseg.mask_values.meanings import meaning_of
 
     meaning = meaning_of(classes.names, {}, reduce_zero_label=reduce_zero_label)
     return ValueReader(meaning, others_are_ignored=False, told=told)
