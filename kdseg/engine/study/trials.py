@@ -107,8 +107,10 @@ def _changed(
         trial: the number of the trial.
     """
     data_seed = recipe.data_seed + (sample if resampling == "fresh" else 0)
+    # What is drawn depends on no number of sets: a study of more of them finds these again.
+    sets = trainings.samples if resampling == "disjoint" else sample + 1
     resample = (
-        Resample(method=resampling, trial=sample, trials=trainings.samples, block=trainings.block)
+        Resample(method=resampling, trial=sample, trials=sets, block=trainings.block)
         if resampling in {"disjoint", "bootstrap", "blocks"}
         else None
     )

@@ -105,8 +105,9 @@ def test_a_shared_teacher_is_that_of_its_recipe_and_is_named_so(plan, study):
     )
 
 
-def test_trials_of_another_number_are_found_again(plan):
-    few, more = plan("alone", resampling="fresh").runs, plan("alone", samples=5, resampling="fresh").runs
+@pytest.mark.parametrize(("resampling", "block"), [("fresh", 1), ("bootstrap", 1), ("blocks", 3), ("seed", 1)])
+def test_trials_of_another_number_are_found_again(plan, resampling, block):
+    few, more = (plan("alone", samples=n, resampling=resampling, block=block).runs for n in (3, 5))
     assert [run.name for run in few] == [run.name for run in more[:3]]
 
 
