@@ -155,7 +155,9 @@ def _trained(planned: Diagnosis, jobs: int | None) -> tuple[ArmRuns, ...]:
     watch = ConsoleWatch(console, display_path(planned.folder), planned.costs, at_once, go_on=go_on)
     failures = planned.train(watch, at_once, go_on)
     if failures:
-        console.print(f"{len(failures)} trainings failed; to go on: {go_on}", markup=False, soft_wrap=True)
+        console.print(
+            f"{len(failures)} trainings failed; to go on: {go_on}", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
     return planned.trained()
 

@@ -144,19 +144,16 @@ def test_quick_loads_no_heavy_library(write):
 
 @pytest.mark.parametrize(("words", "budget"), [(["--quick"], 0.5), ([], 10.0)])
 def test_it_stays_within_its_budget(words, budget):
-    """The budget is for an idle machine, where wall time is CPU time; a busy one stretches both, so several tries."""
+    """The budget is for an idle machine, where wall time is CPU time; a busy one stretches the former alone."""
 
     def cpu_seconds() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
 
-    def taken() -> float:
-        before = cpu_seconds()
-        command = [sys.executable, "-m", "kdseg", "check", "online_alternating", *words]
-        subprocess.run(command, check=True, capture_output=True)
-        return cpu_seconds() - before
-
-    assert any(taken() < budget for _ in range(8))
+    before = cpu_seconds()
+    command = [sys.executable, "-m", "kdseg", "check", "online_alternating", *words]
+    subprocess.run(command, check=True, capture_output=True)
+    assert cpu_seconds() - before < budget
 
 
 def test_the_timeline_tells_who_learns_what_from_whom(kdseg):
