@@ -32,9 +32,7 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     Raises:
         KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code.
     """
-    if not path.is_file():
-        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
+    refuse_absent(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -45,6 +43,17 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     except Exception as error:
         raise KdsegError(f"{display_path(path)}: {_refusal(str(error), path)}") from error
     return _tensors_of(path, loaded)
+
+
+def refuse_absent(path: Path) -> None:
+    """Refuse a file that is not there, with what lies beside it under a name much like it.
+
+    Raises:
+        KdsegError: naming it.
+    """
+    if not path.is_file():
+        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
 
 
 def _refusal(text: str, path: Path) -> str:
