@@ -28,6 +28,11 @@ def _height_and_width(_: Any, __: Attribute[tuple[int, ...]], value: tuple[int, 
         raise ValueError(f"has {len(value)} numbers; write the height and the width: [512, 1024]")
 
 
+def _channels(least: float) -> Any:
+    """Make the validator of a number for each channel, at most 1."""
+    return optional(deep_iterable(and_(ge(least), le(1.0))))
+
+
 @frozen(kw_only=True)
 class Program(Backbone):
     """What all programs share."""
@@ -40,9 +45,9 @@ class Program(Backbone):
     ] = "normalised"
     mean: Annotated[
         tuple[float, float, float] | None, "taken off RGB values in 0..1, where they are normalised; default: data.mean"
-    ] = field(default=None, validator=optional(deep_iterable(and_(ge(0.0), le(1.0)))))
+    ] = field(default=None, validator=_channels(0.0))
     std: Annotated[tuple[float, float, float] | None, "what they are divided by then; default: data.std"] = field(
-        default=None, validator=optional(deep_iterable(and_(ge(0.001), le(1.0))))
+        default=None, validator=_channels(0.001)
     )
     bgr: Annotated[bool, "it takes the channels as BGR; mean and std stay those of R, G and B"] = False
     size: Annotated[

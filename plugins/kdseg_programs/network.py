@@ -116,7 +116,7 @@ class ProgramNetwork(nn.Module):
         if batch is None:
             return self._run(pixels)
         parts = []
-        for part in pixels.split(batch):
+        for part in torch.split(pixels, batch):
             missing = part[-1:].expand(batch - len(part), -1, -1, -1)
             parts.append(self._run(torch.cat([part, missing]))[: len(part)])
         return torch.cat(parts)

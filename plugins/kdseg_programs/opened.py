@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from attrs import frozen
 
 from kdseg import KdsegError
@@ -12,8 +13,6 @@ from kdseg import KdsegError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    import torch
 
 _RGB = 3
 _IMAGES = 4

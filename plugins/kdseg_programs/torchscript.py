@@ -27,7 +27,7 @@ def open_torchscript(file: Path, device: str) -> Opened:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecation, which whoever has such a file cannot mend
         try:
-            module = torch.jit.load(str(file), map_location=device).eval()
+            module = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call] # of torch
         except (RuntimeError, ValueError) as error:
             told = " ".join(str(error).split())[:300]
             raise KdsegError(f"{file}: torch {torch.__version__} cannot open it: {told}") from error
@@ -50,5 +50,5 @@ class _Unprofiled(torch.nn.Module):
         self.module = module
 
     def forward(self, images: Tensor) -> Any:
-        with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call] # of torch
+        with torch.jit.optimized_execution(should_optimize=False):  # type: ignore[attr-defined] # of torch
             return self.module(images)

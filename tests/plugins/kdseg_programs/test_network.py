@@ -71,7 +71,9 @@ def test_odd_sizes_come_back_at_the_images_size(opened_small, sort, size):
 @torch.no_grad()
 def test_a_program_of_one_size_sees_every_image_at_it(opened_small, sort):
     images, network = torch.randn(3, 3, 50, 70), small()
-    module = opened_small(sort, fixed=True, shape=(2, 3, 64, 96), **({"size": (64, 96)} if sort == "torchscript" else {}))
+    module = opened_small(
+        sort, fixed=True, shape=(2, 3, 64, 96), **({"size": (64, 96)} if sort == "torchscript" else {})
+    )
     assert module.size == (64, 96)
     assert module.opened.batch == (None if sort == "torchscript" else 2)
     expected = resized(network(resized(images, (64, 96))), (50, 70))
@@ -86,23 +88,26 @@ def test_size_shows_every_image_at_one(opened_small, sort):
     torch.testing.assert_close(opened_small(sort, size=(40, 40))(images), expected, rtol=1e-4, atol=1e-5)
 
 
+def normalised(rgb, mean=MEAN, std=STD):
+    return (rgb - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
 @every_sort
 @pytest.mark.parametrize(
     ("options", "seen"),
     [
-        ({}, lambda rgb: (rgb - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)),
-        ({"mean": (0.1, 0.2, 0.3)}, lambda rgb: (rgb - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)),
+        ({}, normalised),
+        ({"mean": (0.1, 0.2, 0.3)}, lambda rgb: normalised(rgb, mean=(0.1, 0.2, 0.3))),
         ({"images": "unit"}, lambda rgb: rgb),
         ({"images": "bytes", "bgr": True}, lambda rgb: 255 * rgb.flip(1)),
     ],
-)  # fmt: skip
+)
 @torch.no_grad()
 def test_it_sees_images_as_its_options_say(opened_small, sort, options, seen):
     rgb, network = torch.rand(2, 3, 64, 96), small()
-    given_as = (rgb - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     ctx = BackboneContext(in_channels=3, num_classes=5, mean=MEAN, std=STD)
     expected = resized(network(seen(rgb)), (64, 96))
-    torch.testing.assert_close(opened_small(sort, ctx=ctx, **options)(given_as), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(opened_small(sort, ctx=ctx, **options)(normalised(rgb)), expected, rtol=1e-3, atol=1e-3)
 
 
 class Bytes(nn.Module):
@@ -145,7 +150,7 @@ def test_of_several_outputs_one_is_chosen(opened_small, sort):
     pair = small(lambda scores: (scores.mean((2, 3)), scores * 2))
     expected = resized(network(images) * 2, (64, 96))
     torch.testing.assert_close(opened_small(sort, pair, output="1")(images), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(KdsegError, match=r'gives .* \(2×5\), .* \(2×5×32×48\); say output = '):
+    with pytest.raises(KdsegError, match=r"gives .* \(2×5\), .* \(2×5×32×48\); say output = "):
         opened_small(sort, pair)(images)
     with pytest.raises(KdsegError, match="has no output '7'; it gives"):
         opened_small(sort, pair, output="7")(images)
@@ -164,7 +169,7 @@ def test_outputs_by_name_are_known_by_the_usual_ones(opened_small, sort):
 @every_sort
 def test_what_no_loss_could_compare_is_refused(opened_small, sort):
     images = torch.randn(2, 3, 64, 96)
-    with pytest.raises(KdsegError, match="of integers; scores .* names each pixel's class teaches nothing more"):
+    with pytest.raises(KdsegError, match=r"of integers; scores .* names each pixel's class teaches nothing more"):
         opened_small(sort, small(lambda scores: scores.argmax(1)))(images)
     with pytest.raises(KdsegError, match=r"gives scores of 5 classes; 19 are needed. `class_map`"):
         opened_small(sort, ctx=BackboneContext(in_channels=3, num_classes=19))(images)
