@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TimmUNet(Backbone):
     """An encoder of timm with fresh weights, and a UNet's decoder.
 
-    The encoder's tensors are called as timm calls them, after `encoder.`: a file of timm's for the whole network fits by
+    The encoder's tensors are called as timm calls them, after `encoder.`, so that a file of timm's fits it:
     `weights = { file = "resnet18.safetensors", rename = { "" = "encoder." }, partial = true }`. Nothing is downloaded.
     """
 

@@ -49,7 +49,7 @@ def _network(architecture: str, encoder: str, ctx: BackboneContext) -> Any:
         hint = did_you_mean(architecture, known) or f"; known are {', '.join(known)}"
         raise KdsegError(f"architecture: {architecture!r} is none that is put together here{hint}")
     encoders = smp.encoders.get_encoder_names()
-    if encoder not in encoders and not encoder.startswith(("tu-", "timm-")):
+    if encoder not in encoders and not encoder.startswith("tu-"):
         hint = did_you_mean(encoder, encoders) or "; timm's encoders begin with tu-"
         raise KdsegError(f"encoder: the library has no {encoder!r}{hint}")
     device = torch.get_default_device()

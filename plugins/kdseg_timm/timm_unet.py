@@ -71,4 +71,6 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 
 def _resized(features: Tensor, size: torch.Size) -> Tensor:
-    return features if features.shape[2:] == size else F.interpolate(features, size, mode="bilinear", align_corners=False)
+    return (
+        features if features.shape[2:] == size else F.interpolate(features, size, mode="bilinear", align_corners=False)
+    )

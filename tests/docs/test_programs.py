@@ -28,8 +28,10 @@ def test_what_the_page_writes_teaches_as_the_page_says(pages, tmp_path, monkeypa
     del written["libraries.toml"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about itself
-        exec(compile(script.read_text(encoding="utf-8"), script.name, "exec"), {})  # noqa: S102 (the page's own)
-    commands = [line for block in page.blocks if block.language == "sh" for line in block.text.splitlines() if "pip" not in line]
+        exec(compile(script.read_text(encoding="utf-8"), script.name, "exec"), {})
+    commands = [
+        line for block in page.blocks if block.language == "sh" for line in block.text.splitlines() if "pip" not in line
+    ]
     assert [shlex.split(line)[1] for line in commands] == ["check", "run"]
     for recipe in written:
         for line in commands:

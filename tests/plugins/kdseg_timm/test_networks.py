@@ -18,7 +18,12 @@ smp = pytest.importorskip("segmentation_models_pytorch")
 CONTEXT = BackboneContext(in_channels=3, num_classes=5)
 ENCODERS = ["resnet18", "mobilenetv3_small_050", "convnext_atto", "mobilevitv2_050"]
 PAIRS = [(architecture, "resnet18") for architecture in smp.MODEL_ARCHITECTURES_MAPPING if architecture != "dpt"]
-PAIRS += [("segformer", "mit_b0"), ("unet", "mit_b0"), ("fpn", "tu-convnext_atto"), ("unet", "timm-mobilenetv3_small_075")]
+PAIRS += [
+    ("segformer", "mit_b0"),
+    ("unet", "mit_b0"),
+    ("fpn", "tu-convnext_atto"),
+    ("unet", "tu-mobilenetv3_small_050"),
+]
 BACKBONES = [TimmUNet(encoder=name) for name in ENCODERS]
 BACKBONES += [SMP(architecture=architecture, encoder=encoder) for architecture, encoder in PAIRS]
 every = pytest.mark.parametrize("backbone", BACKBONES, ids=lambda one: "-".join(vars_of(one)))
