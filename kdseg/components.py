@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from attrs import frozen
 
@@ -286,8 +286,12 @@ class CallbackContext:
     """What the recipe judges learners by; greater is better."""
 
 
+@frozen(kw_only=True)
 class Callback(Component):
     """Something that watches a run. `build` gives a `kdseg.Hooks`, made anew for each run."""
+
+    order: Annotated[int, "who is told of an event first: the lower; of equals as the recipe names them"] = 0
+    strict: Annotated[bool, "whether the run ends where it fails, or goes on without it and says so"] = False
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""

@@ -27,6 +27,7 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
+CONFUSION = "confusion"
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")

@@ -124,7 +124,7 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
             train(run, signals)
             return conclude(run, time.monotonic() - began)
         except BaseException as error:
-            run.tell_exception(error)
+            run.callbacks.tell_exception(run, error)
             raise
         finally:
             run.recorder.close()
