@@ -123,7 +123,8 @@ def test_a_number_of_a_component_is_refused_or_means_something():
                     except KdsegError:
                         continue
                     found.setdefault(f"{entry.qualified}.{option.name}", []).append(form)
-    orders = {f"{entry.qualified}.order": [-1, 0, HUGE] for entry in registry.entries if issubclass(entry.cls, Callback)}
+    callbacks = [entry.qualified for entry in registry.entries if issubclass(entry.cls, Callback)]
+    orders = {f"{name}.order": [-1, 0, HUGE] for name in callbacks}
     assert found == MEANT_OPTIONS | orders
 
 
