@@ -17,6 +17,7 @@ from kdseg.data.samples import IGNORE_INDEX
 from kdseg.engine.folders.files import write_json, write_whole
 from kdseg.engine.folders.run_folder import find_run
 from kdseg.engine.folders.tensor_files import load_weights
+from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.engine.models.optimised import optimise
 from kdseg.engine.models.whole_image import AT_ONCE, WholeImage
 from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
@@ -139,6 +140,7 @@ def load(
         raise ValueError("precision and compile: only with optimize=True")
     try:
         if optimize:
+            raise_malloc_thresholds()
             network = optimise(network.eval(), torch.device(device), precision, compiled=compile)
         return SegmentationModel(network, card).eval().to(device)
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a GPU

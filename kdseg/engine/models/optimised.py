@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ _SIZES = 8
 def optimise(network: nn.Module, device: torch.device, precision: Precision, *, compiled: bool) -> nn.Module:
     """Fold batch normalisation, choose the precision, and have a GPU replay all kernels at once.
 
-    On a CPU glibc is told to keep freed memory, for the whole process: handing every tensor back to the kernel is
-    what took most of the time.
-
     Args:
         network: in eval mode, on the CPU in float32; it is changed.
         device: where it will run.
@@ -45,8 +41,6 @@ def optimise(network: nn.Module, device: torch.device, precision: Precision, *, 
     network.to(device, torch.bfloat16 if precision == "bf16" else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     if compiled:
         network.compile()
-    if device.type == "cpu":
-        raise_malloc_thresholds()
     return Graphed(network) if device.type == "cuda" and not compiled else network
 
 
