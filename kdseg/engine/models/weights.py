@@ -13,6 +13,7 @@ from attrs import evolve
 from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
+from kdseg.engine.folders.shards import weights_digest
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
 from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
@@ -171,7 +172,7 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         file = weights.file or _weights_file(loaded, name, backbone, settled)
         spec = recipe.models[name]
         assert isinstance(spec, Learner | Frozen)
-        model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
+        model = evolve(spec, weights=evolve(settled, sha256=weights_digest(file)))
         recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 
