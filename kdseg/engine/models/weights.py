@@ -205,13 +205,15 @@ def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | Non
 def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
 
+    Where it has a `class_map` its logits are of its own classes.
+
     Raises:
         KdsegError: the file is not there, or does not fit.
     """
     data, spec = loaded.recipe.data, loaded.recipe.models[name]
     assert isinstance(spec, Frozen)
     classes = data.dataset.class_table()
-    ctx = BackboneContext(in_channels=3, num_classes=len(classes), mean=data.mean, std=data.std)
+    ctx = BackboneContext(in_channels=3, num_classes=len(spec.classes or classes), mean=data.mean, std=data.std)
     network = spec.backbone.build(ctx)
     load_settled(name, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
