@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 import tomllib
 
 import pytest
@@ -12,6 +14,16 @@ from kdseg.components import DatasetContext
 from kdseg_folder import Folder
 
 SETTINGS = ("train.steps=1", "train.workers=0", "train.batch_size=2", "models.student.backbone.base=2")
+UNLABELLED = (
+    'data.dataset={ use = "synthroad", images = 4, size = [64, 96] }',
+    'data.augment=[{ use = "RandomCrop", height = 32, width = 48 }]',
+    'models.teacher.backbone={ use = "unet", base = 4 }',
+    "models.student.backbone.base=2",
+    "terms.mimic.weight=1.0",
+    "train.steps_of.student=2",
+    "train.batch_size=2",
+    "train.workers=0",
+)
 TRAIN, VAL = "2007_{:03}", "2008_{:03}"
 FOLDERS = {
     "photos": [("images/{:03}.jpg", "masks/{:03}_mask.png")],
@@ -60,3 +72,23 @@ def test_every_table_reads_the_folder_that_it_is_for(tables, tmp_path):
             samples = folder.build(DatasetContext(split=split, seed=0))
             assert len(samples)
             assert not samples.defects
+
+
+def test_a_teacher_teaches_on_images_without_labels(pages, root, tmp_path, monkeypatch, kdseg, one_thread):
+    monkeypatch.chdir(tmp_path)
+    (file,) = pages["docs/own_images.md"].write_files(tmp_path)
+    shutil.copy(root / "recipes" / "online_alternating.toml", tmp_path)
+    make_folder(tmp_path / "drives", count=6, image="frames/{:03}.jpg")
+    status, _, err = kdseg("init", "drives")
+    assert status == 2
+    told = tomllib.loads(err[err.index("unlabelled = ") :])["unlabelled"]["dataset"]
+    said = tomllib.loads(file.read_text(encoding="utf-8"))["data"]["unlabelled"]["dataset"]
+    assert told == {**said, "images": "."}  # all that lies below: the same
+    settings = [word for setting in UNLABELLED for word in ("--set", setting)]
+    status, out, err = kdseg("check", file.name, *settings)
+    assert status == 0, out + err
+    assert "4 training images of 32x48 and 6 without labels" in out
+    status, out, err = kdseg("run", file.name, *settings)
+    assert status == 0, out + err
+    lines = [json.loads(line) for line in (tmp_path / "runs/unlabelled/latest/metrics.jsonl").read_text().splitlines()]
+    assert [line["loss/mimic"] > 0 for line in lines if "loss/mimic" in line] == [True, True]
