@@ -119,7 +119,7 @@ class Folder(ByValues):
         """
         from kdseg_folder.samples import folder_samples
 
-        return folder_samples(self, ctx.split, self.reader())
+        return folder_samples(self, ctx, self.reader())
 
     @classmethod
     def propose(cls, folder: Path) -> Proposal | None:
