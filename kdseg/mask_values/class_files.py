@@ -11,7 +11,7 @@ from attrs import frozen
 
 from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.mask_values.colours import hex_of, packed
-from kdseg.mask_values.meanings import IGNORE, refuse_names
+from kdseg.mask_values.meanings import IGNORE, LARGEST, refuse_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class ClassFile:
 def find_class_files(folder: Path) -> Iterator[Path]:
     """Give the files in a folder, and in the folders in it, whose names are those of such lists."""
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-        yield from (file for name in FILE_NAMES if (file := place / name).is_file())
+        yield from (file for name in FILE_NAMES for file in place.glob(name))  # glob passes over what may not be read
 
 
 def read_class_file(path: Path) -> ClassFile:
@@ -81,6 +81,9 @@ def _refuse_unfit(names: Sequence[str], numbers: Sequence[int], colours: Sequenc
     if _FILE.search(names[0]):
         raise ValueError(f"lists files, such as {names[0]}")
     refuse_names([name for name in names if name != IGNORE])
+    for number in numbers:
+        if not 0 <= number <= LARGEST:
+            raise ValueError(f"gives a class the number {number}; masks hold 0 to {LARGEST}")
     for told in (numbers, colours):
         twin = next((one for one in told if [*told].count(one) > 1), None)
         if twin is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -65,6 +66,9 @@ def test_lists_of_many_kinds_are_read(tmp_path, name, content, names, numbers, c
         ("a.json", {"a": {"b": 1}}, "write ["),
         ("a.json", "{", "Expecting property name"),
         ("a.json", 3, "write ["),
+        ("a.json", {"void": -1, "car": 0}, "gives a class the number -1; masks hold 0 to 65535"),
+        ("a.txt", "70000 car", "gives a class the number 70000"),
+        ("a.txt", "000.png\n001.png", "lists files, such as 000.png"),
         ("a.txt", "x" * 2**21, "it is larger than 1 MiB"),
     ],
 )
@@ -150,4 +154,11 @@ def test_the_first_file_nearby_that_fits_is_taken(tmp_path):
     written(tmp_path / "meta", "obj.names", "sky\nroad")
     written(tmp_path / "meta", "other.txt", "a\nb")
     assert named_nearby(of_values("0", "5", "7"), tmp_path).options == {"images": "images"}
+    assert named_nearby(of_values("0", "1"), tmp_path).options["classes"] == ["sky", "road"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
+def test_a_folder_that_may_not_be_read_is_passed_over(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    written(tmp_path, "classes.txt", "sky\nroad")
     assert named_nearby(of_values("0", "1"), tmp_path).options["classes"] == ["sky", "road"]
