@@ -10,7 +10,7 @@ from kdseg.engine.folders.files import sha256
 from kdseg.errors import KdsegError, display_path, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _INDEX = ".index.json"
@@ -47,14 +47,14 @@ def read_index(path: Path) -> dict[Path, list[str]]:
             raise KdsegError(f"{display_path(path)}: names {display_path(file)}; the files of weights lie beside it")
     missing = [file.name for file in files if not file.is_file()]
     if missing:
-        some = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
         raise KdsegError(
-            f"{display_path(path)}: {len(missing)} of the {len(files)} files that it names are not beside it: {some}"
+            f"{display_path(path)}: {len(missing)} of the {len(files)} files that it names are not beside it: "
+            f"{_some(missing)}"
         )
     return files
 
 
-def refuse_absent(index: Path, file: Path, wanted: list[str], found: Mapping[str, object]) -> None:
+def refuse_absent(index: Path, file: Path, wanted: Sequence[str], found: Mapping[str, object]) -> None:
     """Refuse a file that lacks tensors which the index puts there.
 
     Raises:
@@ -62,10 +62,9 @@ def refuse_absent(index: Path, file: Path, wanted: list[str], found: Mapping[str
     """
     absent = [name for name in wanted if name not in found]
     if absent:
-        some = ", ".join(absent[:_NAMED]) + (f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else "")
         raise KdsegError(
-            f"{display_path(index)}: says that {some} lies in {file.name}, which lacks it; index and files are not of "
-            "one network: fetch them again"
+            f"{display_path(index)}: puts into {file.name} what that lacks, {_some(absent)}; index and files are not "
+            "of one network: fetch them again"
         )
 
 
@@ -79,3 +78,8 @@ def weights_digest(path: Path) -> str:
         return sha256(path)
     lines = (f"{sha256(file)}  {file.name}\n" for file in (path, *read_index(path)))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
