@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,6 +80,8 @@ class DatasetContext:
     """`data.seed` where the recipe says it: for datasets whose samples stay the same whatever the recipe's seed is."""
     extras: tuple[str, ...] = ()
     """What `Sample.extras` must hold where the dataset has it: what the metrics that judge the split ask for."""
+    by_split: Mapping[str, Dataset] = field(factory=dict)
+    """The dataset of each split, where a recipe gives some of them options of their own."""
 
 
 class Dataset(Component):
