@@ -36,9 +36,7 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
         KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code; or an index and the
             files beside it do not fit.
     """
-    if not path.is_file():
-        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
+    refuse_missing(path)
     if is_index(path):
         return _read_shards(path, device)
     if path.suffix == ".safetensors":
@@ -60,6 +58,17 @@ def _read_shards(index: Path, device: torch.device) -> dict[str, Tensor]:
         refuse_absent(index, file, names, found)
         tensors |= {name: found[name] for name in names}
     return tensors
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse a file that is not there, with what lies beside it under a name much like it.
+
+    Raises:
+        KdsegError: naming it.
+    """
+    if not path.is_file():
+        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
 
 
 def _refusal(text: str, path: Path) -> str:

@@ -17,6 +17,7 @@ from kdseg.engine.folders.shards import weights_digest
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
 from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
+from kdseg.engine.models.programs import open_program
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -61,6 +62,10 @@ def check_weights(
     Raises:
         KdsegError: saying what is missing, or where the networks differ.
     """
+    if backbone.program:
+        if network is not None:
+            open_program(backbone, weights, network)
+        return None
     if weights.file is not None:
         if network is None:
             return None
@@ -190,12 +195,15 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
-def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | None:
-    """Fill a participant's network with its settled weights; tell what matched, where they are a file's.
+def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Module) -> Match | None:
+    """Fill a participant's network with its settled weights; tell what matched, where they are a file's tensors.
 
     Raises:
         KdsegError: they cannot be loaded, or do not fit.
     """
+    if backbone.program:
+        open_program(backbone, weights, network)
+        return None
     if weights.file is not None:
         return load_from_file(weights, network)
     load_weights(network, weights_file(name, weights))
@@ -215,7 +223,7 @@ def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     classes = data.dataset.class_table()
     ctx = BackboneContext(in_channels=3, num_classes=len(spec.classes or classes), mean=data.mean, std=data.std)
     network = spec.backbone.build(ctx)
-    load_settled(name, spec.weights, network)
+    load_settled(name, spec.backbone, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     backbone = plain_component(spec.backbone, loaded.plugins.registry)
     return SegmentationModel(network, card_of(backbone, classes, data.mean, data.std)).eval()

@@ -67,8 +67,8 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     recipe, device, precision = checked.loaded.recipe, processes.device, checked.loaded.recipe.train.precision
     training_scan: Callable[[], Scan] = cache(partial(scan_training, checked))
     participants = build_participants(recipe, len(checked.classes), device)
-    for name, _, weights in weighted_models(recipe):
-        match = load_settled(name, weights, participants[name].module)
+    for name, backbone, weights in weighted_models(recipe):
+        match = load_settled(name, backbone, weights, participants[name].module)
         if match is not None and processes.is_main:
             for line in match.told():
                 log.log(logging.INFO if match.is_full else logging.WARNING, "models.%s.weights: %s", name, line)
