@@ -28,6 +28,7 @@ ENVIRONMENT = "environment.json"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 
