@@ -92,7 +92,13 @@ def contents_fixture() -> Callable[[Path], dict[str, Any]]:
                 found[name] = without(file.read_text(encoding="utf-8"), "metrics_position")
             elif file.name == "summary.json":
                 found[name] = without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
-            elif file.is_file() and file.name not in ("log.txt", "environment.json", "recipe.toml", "checksums.json"):
+            elif file.is_file() and file.name not in (
+                "log.txt",
+                "environment.json",
+                "recipe.toml",
+                "checksums.json",
+                "report.html",
+            ):
                 found[name] = file.read_bytes()
         return found
 

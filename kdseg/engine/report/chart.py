@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from kdseg.engine.report.curves import Point
 
-WIDTH, HEIGHT = 640, 290
-LEFT, RIGHT, TOP, BOTTOM = 74, 630, 14, 250
+WIDTH, HEIGHT = 640, 334
+LEFT, RIGHT, TOP, BOTTOM = 74, 630, 14, 294
 """Edges of what the axes enclose."""
 COLOURS = 8
 LOGARITHMIC = 200
 """Positive values that differ by so large a factor are shown on a scale of their magnitude."""
-MARKED = 60
+MARKED = 30
 """A line of so few points shows each."""
 _DASHES = ("", "8 4", "2 4", "10 3 2 3")
 

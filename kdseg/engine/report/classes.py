@@ -37,7 +37,7 @@ def class_tables(run: ReadRun, participants: Sequence[Participant]) -> list[Clas
 def _table(run: ReadRun, participants: Sequence[Participant], kind: str) -> ClassTable:
     columns: list[tuple[str, str, int]] = []
     values: list[Mapping[str, float | None]] = []
-    for one in participants:
+    for one in sorted(participants, key=lambda one: not one.heard):
         last = run.metrics.classes.get(one.name, {}).get(kind)
         best = run.metrics.best_classes.get(one.name, {}).get(kind)
         if last is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
-from kdseg.engine.report.facts import state_of
+from kdseg.engine.report.facts import participants_of, state_of
 from kdseg.engine.report.groups import Group, group_runs
 from kdseg.engine.report.recipe_text import differing
 from kdseg.estimates import CONFIDENCE, Difference, Estimate, difference, estimate
@@ -26,6 +26,8 @@ class Held:
     estimate: Estimate
     difference: Difference | None
     """None of the first group, and where nothing can be compared."""
+    sure: str
+    """How sure the difference is, in words."""
 
 
 @frozen(kw_only=True)
@@ -88,7 +90,7 @@ class Comparison:
                 name: {label: [_plain(held) for held in found] for label, found in table.items()}
                 for name, table in self.classes.items()
             },
-            "recipes": {key: values for key, values in self.recipes},
+            "recipes": dict(self.recipes),
         }
 
 
@@ -99,6 +101,7 @@ def _plain(held: Held | None) -> dict[str, Any] | None:
         "scores": {str(seed): value for seed, value in held.scores.items()},
         "estimate": asdict(held.estimate),
         "difference": None if held.difference is None else asdict(held.difference),
+        "sure": held.sure,
     }
 
 
@@ -106,7 +109,10 @@ def compare(runs: Sequence[ReadRun]) -> Comparison:
     """Hold runs against the first, those of one recipe together."""
     groups = group_runs(runs)
     metric = runs[0].metric
-    names = list(dict.fromkeys(name for run in runs for name in run.participants))
+    taught = {one.name for run in runs for one in participants_of(run) if one.heard}
+    names = sorted(
+        dict.fromkeys(name for run in runs for name in run.participants), key=lambda name: name not in taught
+    )
     return Comparison(
         groups=groups,
         metric=metric,
@@ -125,7 +131,7 @@ def _scores(groups: Sequence[Group], names: Sequence[str], metric: str) -> list[
     found = []
     for name in names:
         best = [
-            {run.seed: score[metric].value for run in group.runs if metric in (score := run.metrics.best.get(name, {}))}
+            {run.seed: known[metric].value for run in group.runs if metric in (known := run.metrics.best.get(name, {}))}
             for group in groups
         ]
         found.append(Compared(participant=name, metric=metric, which="best", held=hold(best)))
@@ -154,37 +160,23 @@ def _classes(groups: Sequence[Group], name: str) -> dict[str, tuple[Held | None,
 
 def hold(scores: Sequence[Mapping[int, float]]) -> tuple[Held | None, ...]:
     """Hold the scores of groups, each by seed, against those of the first."""
-    return tuple(
-        Held(
-            scores=found,
-            estimate=estimate([*found.values()]),
-            difference=difference(found, scores[0]) or _plain_difference(found, scores[0]) if number else None,
-        )
-        if found
-        else None
-        for number, found in enumerate(scores)
-    )
+    return tuple(_held(found, scores[0] if number else None) if found else None for number, found in enumerate(scores))
 
 
-def _plain_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
-    """Give the difference of two means of which one has a single run: no seed is shared, so no interval is known."""
-    if not ours or not theirs:
-        return None
-    return Difference(
-        mean=estimate([*ours.values()]).mean - estimate([*theirs.values()]).mean,
-        sd=None,
-        low=None,
-        high=None,
-        n=1,
-        paired=False,
-        detectable=None,
-    )
+def _held(ours: Mapping[int, float], theirs: Mapping[int, float] | None) -> Held:
+    against = None if not theirs else difference(ours, theirs) or _plain_difference(ours, theirs)
+    if theirs is None or against is None:
+        sure = ""
+    elif against.low is not None:
+        sure = f"{against.n} seeds, paired" if against.paired else "unpaired: the seeds differ"
+    elif len(ours) == len(theirs) == 1:
+        sure = "one run each: no interval"
+    else:
+        sure = "one pair of runs: no interval" if against.paired else "one run of one of them: no interval"
+    return Held(scores=ours, estimate=estimate([*ours.values()]), difference=against, sure=sure)
 
 
-def uncertainty(found: Difference) -> str:
-    """Say how sure a difference is."""
-    if found.low is not None:
-        return f"{found.n} seeds, paired" if found.paired else "Welch: the seeds differ"
-    if found.paired:
-        return "one run each: no interval"
-    return "one run of one of them, and seeds that differ: no interval"
+def _plain_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference:
+    """Give the difference of two means of which one has a single run, and no seed is shared: no interval is known."""
+    mean = estimate([*ours.values()]).mean - estimate([*theirs.values()]).mean
+    return Difference(mean=mean, sd=None, low=None, high=None, n=1, paired=False, detectable=None)

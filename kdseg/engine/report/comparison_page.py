@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kdseg.engine.report.chart import Chart, draw
-from kdseg.engine.report.comparison import uncertainty
+from kdseg.engine.report.chart import COLOURS, Chart, draw
 from kdseg.engine.report.facts import lessons, participants_of, state_of
-from kdseg.engine.report.words import delta, interval, score, score_name
+from kdseg.engine.report.words import delta, interval, listed, score, score_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
     groups = comparison.groups
     notes = [f"{run.folder.name}: {note}" for group in groups for run in group.runs for note in run.notes]
     return {
-        "title": " and ".join(group.label for group in groups) if len(groups) <= 3 else f"{len(groups)} recipes",  # noqa: PLR2004
+        "title": listed(group.label for group in groups) if len(groups) < 4 else f"{len(groups)} recipes",  # noqa: PLR2004
         "comparison": comparison,
         "verdicts": [*_verdicts(comparison)],
         "runs": [
@@ -76,7 +75,7 @@ def cell(held: Held) -> Cell:
         spread="" if held.estimate.sd is None else score(held.estimate.sd),
         delta="" if found is None else delta(found.mean),
         interval="" if found is None else interval(found.low, found.high),
-        sure="" if found is None else uncertainty(found),
+        sure=held.sure,
         sign=sign,
     )
 
@@ -117,7 +116,10 @@ def _charts(comparison: Comparison, kind: str) -> list[Chart]:
     charts = []
     for key, title in names:
         labels = {
-            (group.label if len(group.runs) == 1 else f"{group.label}, seed {run.seed}"): (number, run)
+            (group.label if len(group.runs) == 1 else f"{group.label}, seed {run.seed}"): (
+                number + COLOURS * group.runs.index(run),  # the colour is the recipe's, the dashes are the seed's
+                run,
+            )
             for number, group, run in members
         }
         curves = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdseg.engine.report.comparison import uncertainty
 from kdseg.engine.report.facts import state_of
 from kdseg.engine.report.words import NOTHING, delta, duration, interval, score, score_name
 from kdseg.errors import display_path, one_line
@@ -49,7 +48,7 @@ def _cells(held: Held) -> tuple[str, str, str, str]:
     if against is None:
         return str(found.n), mean, "the first", ""
     said = " ".join(part for part in (delta(against.mean), interval(against.low, against.high)) if part)
-    return str(found.n), mean, said, uncertainty(against)
+    return str(found.n), mean, said, held.sure
 
 
 def recipe_rows(comparison: Comparison) -> Rows:

@@ -78,7 +78,7 @@ def _used(value: Any) -> str | None:
     return value if isinstance(value, str) else value.get("use") if isinstance(value, dict) else None
 
 
-def verdicts(participants: tuple[Participant, ...], metric: str) -> list[str]:
+def verdicts(participants: tuple[Participant, ...], metric: str) -> list[tuple[Participant, str]]:
     """Say what came of each learner, those that learned from others first."""
     by_name = {participant.name: participant for participant in participants}
     learners = [participant for participant in participants if participant.nature == "learns"]
@@ -92,7 +92,7 @@ def verdicts(participants: tuple[Participant, ...], metric: str) -> list[str]:
             if name != learner.name and (source := by_name.get(name)) is not None and source.best is not None
         ]
         told.append(
-            f"{learner.name} {score(learner.best.value)} {score_name(metric)}{''.join(f', {one}' for one in against)}"
+            (learner, ", ".join([f"{learner.name} {score(learner.best.value)} {score_name(metric)}", *against]))
         )
     return told
 
@@ -104,7 +104,8 @@ def _beside(value: float, other: float) -> str:
 
 def lessons(participants: tuple[Participant, ...]) -> str:
     """Say in a sentence who learned what from whom."""
-    learned = [f"{one.name} learned from {one.from_whom}" for one in participants if one.nature == "learns"]
+    learners = sorted((one for one in participants if one.nature == "learns"), key=lambda one: not one.heard)
+    learned = [f"{one.name} learned from {one.from_whom}" for one in learners]
     others = [
         f"{one.name} {'was frozen' if one.nature == 'frozen' else f'is the {one.nature}'}"
         for one in participants

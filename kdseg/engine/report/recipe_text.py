@@ -43,7 +43,7 @@ def differing(recipes: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str 
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for name, item in value.items():
             yield from _flat(item, f"{key}.{name}" if key else str(name))
     else:

@@ -1,4 +1,4 @@
-"""From the parts of a page to its text. All that a recipe, a dataset or a callback says is taken for text, never HTML."""
+"""From the parts of a page to its text. What recipes, datasets and callbacks say is taken for text, never for HTML."""
 
 from __future__ import annotations
 

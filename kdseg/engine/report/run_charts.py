@@ -42,8 +42,8 @@ def run_charts(run: ReadRun, participants: Sequence[Participant]) -> list[Group]
         Group(
             id="losses",
             title="Losses",
-            text="By learner and term, each before its weight. The lighter band spans the lowest and the highest of the "
-            "steps that one point stands for.",
+            text="By learner and term, each before its weight. Where a point stands for several steps, the band spans "
+            "their lowest and highest.",
             charts=_losses(run, participants),
         ),
         Group(
@@ -85,10 +85,8 @@ def _losses(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, .
         terms = [name for name, term in run.terms.items() if term.get("learner") == one.name]
         seen |= {*terms}
         charts.append(_named(run, f"Loss of {one.name} by term", "loss/", terms))
-    others = [name for name in _suffixes(curves, "loss/") if name not in seen]
-    charts.append(
-        _named(run, "Loss by term" if len(others) < len(_suffixes(curves, "loss/")) else "Loss", "loss/", others)
-    )
+    others = [name for name in _suffixes(curves, "loss/") if name not in seen]  # where the recipe cannot be read
+    charts.append(_named(run, "Loss by term", "loss/", others))
     charts.append(_named(run, "Loss of the critics by term", "critic/", _suffixes(curves, "critic/")))
     return _drawn(charts)
 
@@ -117,9 +115,8 @@ def _gradients(run: ReadRun) -> tuple[Chart, ...]:
 def _recorded(run: ReadRun) -> tuple[Chart, ...]:
     known = ("loss/", "critic/", "weight/", "lr/", "grad/", "cosine/")
     others = [name for name in run.metrics.steps if not name.startswith(known) and not name.endswith("seconds")]
-    pairs = [(run.metrics.recorded, name) for name in run.metrics.recorded] + [
-        (run.metrics.steps, name) for name in others
-    ]
+    pairs = [(run.metrics.recorded, name) for name in run.metrics.recorded]
+    pairs += [(run.metrics.steps, name) for name in others]
     return _drawn(
         draw(name, {name: curves.points(name)}, {name: 0}, run.metrics.last_step, turns=True)
         for curves, name in pairs[:MOST_RECORDED]

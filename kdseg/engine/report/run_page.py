@@ -24,7 +24,9 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
     """Give what the template of a run's page shows."""
     participants = participants_of(run)
     state, told = state_of(run)
-    confusions = {one.name: read_confusion(run.folder, one.name) for one in participants}
+    confusions = {
+        one.name: read_confusion(run.folder, one.name) for one in sorted(participants, key=lambda one: not one.heard)
+    }
     dropped = run.summary.get("dropped_callbacks")
     return {
         "title": run.name,
@@ -85,10 +87,12 @@ def _environment(run: ReadRun) -> Iterator[tuple[str, str]]:
     """Give what the run ran on, line by line."""
     for key, value in run.environment.items():
         if key == "plugins" and isinstance(value, list):
+            alike: dict[str, list[str]] = {}
             for plugin in value:
                 if isinstance(plugin, dict):
-                    said = [str(plugin.get(part, "")) for part in ("distribution", "version", "status")]
-                    yield f"plugin {plugin.get('name', '')}", " ".join(said)
+                    origin = " ".join(str(plugin.get(part, "")) for part in ("distribution", "version", "status"))
+                    alike.setdefault(origin, []).append(str(plugin.get("name", "")))
+            yield from ((f"plugins of {origin}", ", ".join(names)) for origin, names in alike.items())
         elif isinstance(value, dict):
             for name, item in value.items():
                 yield (str(name) if key in ("packages", "hardware") else f"{key} {name}"), _shown(item)

@@ -82,14 +82,14 @@ def _shades(run: ReadRun, stretches: list[tuple[int, int, str]]) -> dict[str, st
 def _shares(run: ReadRun, names: list[str]) -> dict[str, str]:
     """Stack the shares of the turns in each slice of the axis."""
     across = steps_scale(run.metrics.last_step)
-    slices: list[dict[str, int]] = [{} for _ in range(SLICES)]
+    slices: list[dict[str, int]] = [{} for _ in range(min(SLICES, run.metrics.last_step))]
     for name in names:
         for point in run.metrics.turns.points(name):
-            place = (across.at(point.middle) - LEFT) / (RIGHT - LEFT)
-            found = slices[min(SLICES - 1, int(place * SLICES))]
+            place = (across.at(point.middle - 0.5) - LEFT) / (RIGHT - LEFT)
+            found = slices[min(len(slices) - 1, int(max(place, 0.0) * len(slices)))]
             found[name] = found.get(name, 0) + point.count
     paths = dict.fromkeys(names, "")
-    wide = (RIGHT - LEFT) / SLICES
+    wide = (RIGHT - LEFT) / len(slices)
     for number, found in enumerate(slices):
         top, total = float(BOTTOM + 3), sum(found.values())
         for name in names:

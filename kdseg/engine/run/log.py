@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Write all that kdseg logs to a file, for as long as the context lasts, and the error that ends it, if one does."""
+    """Write all that kdseg logs to a file, for as long as the context lasts, and what ends it, if that is an error."""
     log, handler = logging.getLogger("kdseg"), _LinesHandler(Lines(path))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
