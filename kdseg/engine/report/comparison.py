@@ -110,9 +110,8 @@ def compare(runs: Sequence[ReadRun]) -> Comparison:
     groups = group_runs(runs)
     metric = runs[0].metric
     taught = {one.name for run in runs for one in participants_of(run) if one.heard}
-    names = sorted(
-        dict.fromkeys(name for run in runs for name in run.participants), key=lambda name: name not in taught
-    )
+    every = dict.fromkeys(name for run in runs for name in run.participants)
+    names = sorted(every, key=lambda name: name not in taught)  # who learned from others first: it is asked for
     return Comparison(
         groups=groups,
         metric=metric,
