@@ -8,6 +8,7 @@ from attrs import asdict, frozen
 
 from kdseg.engine.report.facts import participants_of, state_of
 from kdseg.engine.report.groups import Group, group_runs
+from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.recipe_text import differing
 from kdseg.estimates import CONFIDENCE, Difference, Estimate, difference, estimate
 
@@ -70,7 +71,7 @@ class Comparison:
                             "seed": run.seed,
                             "state": state_of(run)[0],
                             "steps": run.metrics.last_step,
-                            "seconds": run.summary.get("seconds"),
+                            "seconds": finite(run.summary.get("seconds")),
                         }
                         for run in group.runs
                     ],

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from kdseg.engine.report.chart import COLOURS, Chart, draw
 from kdseg.engine.report.facts import lessons, participants_of, state_of
+from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.words import delta, interval, listed, score, score_name
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
                 "group": group.label,
                 "colour": number,
                 "state": state_of(run),
+                "seconds": finite(run.summary.get("seconds")),
                 "lessons": lessons(participants_of(run)),
             }
             for number, group in enumerate(groups)

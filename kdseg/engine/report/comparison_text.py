@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.engine.report.facts import state_of
+from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.words import NOTHING, delta, duration, interval, score, score_name
 from kdseg.errors import display_path, one_line
 
@@ -19,7 +20,7 @@ def run_rows(comparison: Comparison) -> Rows:
     rows: Rows = [("recipe", "seed", "state", "steps", "time", "folder")]
     for group in comparison.groups:
         for run in group.runs:
-            state, seconds = state_of(run)[0], duration(run.summary.get("seconds"))
+            state, seconds = state_of(run)[0], duration(finite(run.summary.get("seconds")))
             steps = str(run.metrics.last_step)
             rows.append((group.label, str(run.seed), state, steps, seconds, display_path(run.folder)))
     return rows

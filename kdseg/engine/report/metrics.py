@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 20
 """Of a file that is longer, so much is read, spread over all of it, and every line that is of no step."""
+LAST_STEP = 10**12
+"""No run takes so many steps: a line that says so is damaged."""
 BLOCK = 512
 """Lines of steps that are read, or passed over, together: turns repeat within them."""
 SHADES = 24
@@ -102,6 +104,8 @@ def read_all(folder: Path, participants: Collection[str], metric: str) -> Metric
             values = json.loads(line)
             kind, step = values["kind"], int(values["step"])
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            kind, step = None, -1
+        if not 0 <= step <= LAST_STEP:
             metrics.damaged += 1
             continue
         metrics.last_step = max(metrics.last_step, step)
@@ -138,8 +142,8 @@ def _numbers(metrics: Metrics, values: dict[str, Any]) -> list[tuple[str, float]
     for name, value in values.items():
         if name in _PLACE:
             continue
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            found.append((name, float(value)))
+        if (number := finite(value)) is not None:
+            found.append((name, number))
         elif value is None or isinstance(value, float):
             metrics.lost[name] = metrics.lost.get(name, 0) + 1
     return found
@@ -147,10 +151,9 @@ def _numbers(metrics: Metrics, values: dict[str, Any]) -> list[tuple[str, float]
 
 def _add_step(metrics: Metrics, step: int, values: dict[str, Any]) -> None:
     numbers = _numbers(metrics, values)
-    turn, seconds, waited = values.get("turn"), values.get("seconds"), values.get("data_seconds")
+    turn, seconds, waited = values.get("turn"), finite(values.get("seconds")), finite(values.get("data_seconds"))
     turn = turn if isinstance(turn, str) else ""
-    if isinstance(seconds, (int, float)):
-        waited = waited if isinstance(waited, (int, float)) else None
+    if seconds is not None:
         first = metrics.last_step == step and not metrics.first.steps
         (metrics.first if first else metrics.seconds.setdefault(turn, Seconds())).add(seconds, waited)
         numbers.append(("seconds", seconds))
@@ -185,8 +188,8 @@ def _add_evaluation(
         if not score or (participants and name not in participants):
             continue
         if isinstance(value, dict):
-            tables.setdefault(name, {})[score] = {str(label): _score(item) for label, item in value.items()}
-        elif (number := _score(value)) is not None:
+            tables.setdefault(name, {})[score] = {str(label): finite(item) for label, item in value.items()}
+        elif (number := finite(value)) is not None:
             metrics.scores.setdefault(name, {})[score] = number
             best = metrics.best.setdefault(name, {})
             if score not in best or number > best[score].value:
@@ -198,5 +201,11 @@ def _add_evaluation(
             metrics.best_classes[name] = found
 
 
-def _score(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+def finite(value: Any) -> float | None:
+    """Give a value that JSON holds as a number; None where it is none."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

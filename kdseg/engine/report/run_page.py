@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kdseg.engine.report.classes import class_tables
 from kdseg.engine.report.confusion import read_confusion
 from kdseg.engine.report.facts import lessons, participants_of, state_of, verdicts
+from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.pictures import read_pictures
 from kdseg.engine.report.recipe_text import marked
 from kdseg.engine.report.run_charts import run_charts
@@ -53,11 +54,10 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
 
 def _facts(run: ReadRun) -> dict[str, Any]:
     """Give the numbers of a run as a whole."""
-    seconds = run.summary.get("seconds")
     of_steps = run.metrics.first.total + sum(one.total for one in run.metrics.seconds.values())
     return {
         "steps": run.summary.get("steps", run.metrics.last_step),
-        "seconds": seconds if isinstance(seconds, (int, float)) else of_steps or None,
+        "seconds": finite(run.summary.get("seconds")) or of_steps or None,
         "begun": run.log[0].at if run.log else None,
         "batch_size": run.table("train").get("batch_size"),
         "device": _device(run),
