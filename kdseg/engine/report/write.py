@@ -51,6 +51,8 @@ def report_run(folder: Path, error: BaseException | None = None) -> None:
     try:
         write_report([folder], folder / REPORT, error=error if isinstance(error, Exception) else None)
     except Exception as failure:  # noqa: BLE001 (a page about a run is not worth the run)
+        if error is not None and isinstance(failure, OSError):
+            return  # the disk that ended the run, most likely, and that is told
         try:
             log.warning("%s: no report was made: %s: %s", display_path(folder), type(failure).__name__, failure)
         except OSError:  # the log lies on the same disk
