@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from kdseg.engine.report.metrics import Best
     from kdseg.engine.report.reading import ReadRun
 
+LISTED = 8
+"""Turns of an order that are told one by one."""
+
 
 @frozen(kw_only=True)
 class Participant:
@@ -102,8 +105,8 @@ def _beside(value: float, other: float) -> str:
     return "level with" if difference == 0 else f"{abs(difference):.4f} {'above' if difference > 0 else 'below'}"
 
 
-def lessons(participants: tuple[Participant, ...]) -> str:
-    """Say in a sentence who learned what from whom."""
+def lessons(participants: tuple[Participant, ...], turns: str = "") -> str:
+    """Say in a sentence who learned what from whom, and in which turns."""
     learners = sorted((one for one in participants if one.nature == "learns"), key=lambda one: not one.heard)
     learned = [f"{one.name} learned from {one.from_whom}" for one in learners]
     others = [
@@ -111,7 +114,16 @@ def lessons(participants: tuple[Participant, ...]) -> str:
         for one in participants
         if one.nature != "learns"
     ]
-    return "; ".join([*learned, *others])
+    return "; ".join([*learned, *others, *([turns] if turns else [])])
+
+
+def turns_told(run: ReadRun) -> str:
+    """Say in which turns a run's learners learned; nothing where there is but one, or a gate chooses."""
+    table = run.table("turns")
+    order = _names(table.get("order"))
+    if "gate" in table or not 1 < len(order) <= LISTED:
+        return ""
+    return f"in turns by {table.get('unit', 'step')}: {', '.join(order)}"
 
 
 def state_of(run: ReadRun) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.report.classes import class_tables
 from kdseg.engine.report.confusion import read_confusion
-from kdseg.engine.report.facts import lessons, participants_of, state_of, verdicts
+from kdseg.engine.report.facts import lessons, participants_of, state_of, turns_told, verdicts
 from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.pictures import read_pictures
 from kdseg.engine.report.recipe_text import marked
@@ -34,7 +34,7 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         "run": run,
         "state": state,
         "state_told": told,
-        "lessons": lessons(participants),
+        "lessons": lessons(participants, turns_told(run)),
         "verdicts": verdicts(participants, run.metric),
         "participants": participants,
         "facts": _facts(run),
@@ -95,7 +95,10 @@ def _environment(run: ReadRun) -> Iterator[tuple[str, str]]:
             yield from ((f"plugins of {origin}", ", ".join(names)) for origin, names in alike.items())
         elif isinstance(value, dict):
             for name, item in value.items():
-                yield (str(name) if key in ("packages", "hardware") else f"{key} {name}"), _shown(item)
+                yield (
+                    (str(name) if key in ("packages", "hardware") else f"{key} {name}").replace("_", " "),
+                    _shown(item),
+                )
         else:
             yield key.replace("_", " "), _shown(value)
 

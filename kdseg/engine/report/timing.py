@@ -56,7 +56,9 @@ def timing_of(run: ReadRun) -> Timing | None:
     return Timing(
         paces=tuple(pace for pace in paces if pace is not None),
         first=metrics.first.total,
-        chart=draw("Seconds", curves, {"a step": 0, "waiting for data": 1}, metrics.last_step, turns=True),
+        chart=draw(
+            "Seconds", curves, {"a step": 0, "waiting for data": 1}, metrics.last_step, limits=(0.0, 0.0), turns=True
+        ),
     )
 
 

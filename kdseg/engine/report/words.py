@@ -23,7 +23,7 @@ def number(value: float | None) -> str:
         return NOTHING
     if value != 0 and not 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004 (what would need many zeros)
         return f"{value:.3g}"
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\N{THIN SPACE}")  # noqa: PLR2004
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")  # noqa: PLR2004
 
 
 def score(value: float | None) -> str:
@@ -54,7 +54,7 @@ def duration(seconds: float | None) -> str:
 
 def count(value: object) -> str:
     """Give a count of things; thousands apart."""
-    return f"{value:,}".replace(",", "\N{THIN SPACE}") if isinstance(value, int) else NOTHING
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if isinstance(value, int) else NOTHING
 
 
 def parameters(value: object) -> str:
@@ -65,7 +65,8 @@ def parameters(value: object) -> str:
 def share(value: float) -> str:
     """Give a share in percent."""
     percent = 100 * value
-    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"  # noqa: PLR2004 (two digits)
+    digits = f"{percent:.0f}" if percent >= 10 or percent == 0 else f"{percent:.1f}"  # noqa: PLR2004 (two digits)
+    return f"{digits}\N{NO-BREAK SPACE}%"
 
 
 def listed(words: Iterable[str]) -> str:

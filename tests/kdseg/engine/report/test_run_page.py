@@ -21,7 +21,8 @@ def test_the_top_says_what_came_of_it(made, report):
     assert page.find("h1")[0].text == "job"
     assert page.find("span", class_="chip")[0].text == "finished"
     assert page.find("p", class_="lead")[0].text == (
-        "Here, student learned from the labels and teacher; teacher learned from the labels."
+        "Here, student learned from the labels and teacher; teacher learned from the labels; in turns by step: teach, "
+        "study, study."
     )
     assert [line.text for line in page.find("li") if "mIoU" in line.text] == [
         "student 0.3625 mIoU, 0.0500 below teacher (0.4125)",
