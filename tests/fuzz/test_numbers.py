@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kdseg.components import Callback
 from kdseg.errors import KdsegError
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
@@ -123,7 +124,9 @@ def test_a_number_of_a_component_is_refused_or_means_something():
                     except KdsegError:
                         continue
                     found.setdefault(f"{entry.qualified}.{option.name}", []).append(form)
-    assert found == MEANT_OPTIONS
+    callbacks = [entry.qualified for entry in registry.entries if issubclass(entry.cls, Callback)]
+    orders = {f"{name}.order": [-1, 0, HUGE] for name in callbacks}
+    assert found == MEANT_OPTIONS | orders
 
 
 RECIPE = """

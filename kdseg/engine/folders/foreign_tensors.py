@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kdseg.engine.folders.shards import is_index, read_index, refuse_absent
 from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
 
 if TYPE_CHECKING:
@@ -25,14 +26,19 @@ _SHOWN = 10
 def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     """Give the tensors of a file by name: of safetensors or, for any other suffix, of what `torch.save` wrote.
 
+    An index of such files, ``model.safetensors.index.json``, gives those of all.
+
     Args:
         path: the file.
         device: where those of `torch.save` come to lie; on the meta device their values are not read.
 
     Raises:
-        KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code.
+        KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code; or an index and the
+            files beside it do not fit.
     """
-    refuse_absent(path)
+    refuse_missing(path)
+    if is_index(path):
+        return _read_shards(path, device)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -45,7 +51,16 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     return _tensors_of(path, loaded)
 
 
-def refuse_absent(path: Path) -> None:
+def _read_shards(index: Path, device: torch.device) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for file, names in read_index(index).items():
+        found = read_tensors(file, device)
+        refuse_absent(index, file, names, found)
+        tensors |= {name: found[name] for name in names}
+    return tensors
+
+
+def refuse_missing(path: Path) -> None:
     """Refuse a file that is not there, with what lies beside it under a name much like it.
 
     Raises:

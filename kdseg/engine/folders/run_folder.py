@@ -27,7 +27,9 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
+CONFUSION = "confusion"
 LOG = "log.txt"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.engine.folders.files import sha256
-from kdseg.engine.folders.foreign_tensors import refuse_absent
+from kdseg.engine.folders.foreign_tensors import refuse_missing
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def open_program(backbone: Backbone, weights: Weights, network: nn.Module) -> No
     for key in ("prefix", "rename", "partial"):
         if getattr(weights, key):
             raise KdsegError(f"{key} is of files of tensors; {backbone.name!r} runs its file as a whole")
-    refuse_absent(weights.file)
+    refuse_missing(weights.file)
     if weights.sha256 is not None and (found := sha256(weights.file)) != weights.sha256:
         raise KdsegError(f"{display_path(weights.file)}: is not the file that the recipe means: its SHA-256 is {found}")
     backbone.open(network, weights.file)

@@ -13,6 +13,7 @@ from attrs import evolve
 from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
+from kdseg.engine.folders.shards import weights_digest
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
 from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
@@ -176,7 +177,7 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         file = weights.file or _weights_file(loaded, name, backbone, settled)
         spec = recipe.models[name]
         assert isinstance(spec, Learner | Frozen)
-        model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
+        model = evolve(spec, weights=evolve(settled, sha256=weights_digest(file)))
         recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 
@@ -212,13 +213,15 @@ def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Mo
 def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
 
+    Where it has a `class_map` its logits are of its own classes.
+
     Raises:
         KdsegError: the file is not there, or does not fit.
     """
     data, spec = loaded.recipe.data, loaded.recipe.models[name]
     assert isinstance(spec, Frozen)
     classes = data.dataset.class_table()
-    ctx = BackboneContext(in_channels=3, num_classes=len(classes), mean=data.mean, std=data.std)
+    ctx = BackboneContext(in_channels=3, num_classes=len(spec.classes or classes), mean=data.mean, std=data.std)
     network = spec.backbone.build(ctx)
     load_settled(name, spec.backbone, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
