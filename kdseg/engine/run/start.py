@@ -127,4 +127,4 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
             run.callbacks.tell_exception(run, error)
             raise
         finally:
-            run.recorder.close()
+            run.recorder.close(complete=is_finished(folder))
