@@ -21,20 +21,25 @@ def last_row(folder: Path) -> int:
     rows = (
         record.history.step.num
         for file in folder.glob("wandb/*run-*/*.wandb")
-        for record in _records(file.read_bytes())
+        for record in _records(file)
         if record.HasField("history")
     )
     return max(rows, default=-1)
 
 
-def _records(data: bytes) -> Iterator[Any]:
+def holds_run(folder: Path) -> bool:
+    """Whether there is anything in one of those folders: a process that is killed early leaves none, and no sync."""
+    return any(record.HasField("run") for file in folder.glob("*.wandb") for record in _records(file))
+
+
+def _records(file: Path) -> Iterator[Any]:
     """Give the records of a file, which are laid out as LevelDB lays out its log, up to what a killed process cut off.
 
     No piece lies across the boundary of two blocks.
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    at, record = _FILE_HEADER, b""
+    data, at, record = file.read_bytes(), _FILE_HEADER, b""
     while at + _HEADER.size <= len(data):
         left = _BLOCK - at % _BLOCK
         if left < _HEADER.size:

@@ -16,7 +16,7 @@ from attrs import define, field
 from kdseg.engine.folders.run_folder import RECIPE
 from kdseg.engine.models.model import CARD, MODELS, read_card
 from kdseg.engine.run.trackers import Guard, numbers
-from kdseg.engine.run.wandb_file import last_row
+from kdseg.engine.run.wandb_file import holds_run, last_row
 from kdseg.errors import display_path, one_line
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ SETTINGS: Mapping[str, Any] = {
     "x_disable_meta": True,
     "disable_git": True,
     "disable_code": True,
-    "silent": True,
     "console": "off",  # the live table would be thousands of lines; what kdseg logs goes there instead:
     "capture_loggers": {"kdseg": "INFO"},
+    "x_transaction_log_flush_interval": 1.0,  # seconds: what is not on the disk is lost with a killed process
     # Seconds to wait for the service before a run begins and after it has ended.
     "init_timeout": 30.0,
     "login_timeout": 30.0,
@@ -112,11 +112,15 @@ class WandbTracker:
         """Send what is whole, of a run that took its last step the models too, and end the W&B run."""
         if self._run is None:
             return None
-        self._send(self._settled)
-        if complete:
-            self._guard(self._send_models)
-        self._guard(lambda: self._run.finish(exit_code=0 if complete else 1))
-        return self._last_line()
+        if not self._guard.failure:
+            self._send(self._settled)
+            if complete:
+                self._guard(self._send_models)
+            ending = Guard(self._guard.name)  # it ends, and brings what it has to the disk, with the models or without
+            ending(lambda: self._run.finish(exit_code=0 if complete else 1))
+            self._guard.failure = self._guard.failure or ending.failure
+        told: str | None = Guard("Weights & Biases")(self._last_line)
+        return told
 
     def _see_what_is_there(self) -> None:
         run, folder = self._run, self._folder
@@ -161,24 +165,24 @@ class WandbTracker:
                     artifact.add_file(str(file), policy="immutable")  # as it lies there: no second copy on the disk
             self._run.log_artifact(artifact, aliases=["best"])
 
-    def _last_line(self) -> str | None:
+    def _last_line(self) -> str:
         """Say where the W&B run is or, where not all of it is there, how to send it."""
-        folders = [] if self._folder is None else sorted(self._folder.glob("wandb/*run-*"))
-        unsent = [one for one in folders if one.name.startswith("offline-") and not list(one.glob("*.synced"))]
-        if self._guard.failure:
-            unsent = unsent or folders[-1:]
-            told = f"stopped ({self._guard.failure})"
-        elif unsent:
-            told = "this run is on this disk"
-        else:
-            return f"Weights & Biases: {self._run.url}"
-        online = "" if all(one.name.startswith("offline-") for one in unsent) else " --include-online"
+        files = [] if self._folder is None else self._folder.glob("wandb/*run-*/*.wandb")
+        folders = sorted({file.parent for file in files})
+        offline = [one for one in folders if one.name.startswith("offline-") and not list(one.glob("*.synced"))]
+        unsent = [one for one in offline if holds_run(one)] or (folders[-1:] if self._guard.failure else [])
+        if not unsent:
+            return f"Weights & Biases: {f'stopped ({self._guard.failure})' if self._guard.failure else self._run.url}"
+        told = f"stopped ({self._guard.failure})" if self._guard.failure else "offline"
+        online = "" if offline else " --include-online"
         paths = "".join(f" {shlex.quote(display_path(one))}" for one in unsent)
-        return f"Weights & Biases: {told}" + (f"; to upload what it has: wandb sync{online}{paths}" if unsent else "")
+        return f"Weights & Biases: {told}; to upload what there is: wandb sync{online}{paths}"
 
 
 def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
     """Make the W&B run; where the service cannot be reached, one that waits on the disk."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+
     import wandb
 
     def begin(mode: str) -> Any:
@@ -202,6 +206,7 @@ def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
         if mode != "online":
             raise
         log.warning("Weights & Biases cannot be reached (%s); this run stays offline there", one_line(error))
+        wandb.teardown()  # which tries on otherwise, and holds the run's name
         mode = "offline"
         run = begin(mode)
     for name in recipe.models:
