@@ -44,7 +44,8 @@ class TensorBoardTracker:
 
         def write() -> None:
             for name, value in numbers(values):
-                self._opened().add_scalar(name, value, step)
+                if name != "epoch" or kind == "step":  # which evaluations repeat
+                    self._opened().add_scalar(name, value, step)
 
         self._guard(write)
 
