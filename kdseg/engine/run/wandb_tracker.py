@@ -185,7 +185,7 @@ def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
 
     import wandb
 
-    def begin(mode: str) -> Any:
+    def begin(mode: Any) -> Any:
         known = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
         return wandb.init(
             project=spec.project,

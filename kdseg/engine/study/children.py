@@ -165,7 +165,7 @@ class Children:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    env=self._place(run) | os.environ | self._share(slot),
+                    env={**self._place(run), **os.environ, **self._share(slot)},
                     pass_fds=(lock,),
                     start_new_session=True,  # Ctrl-C comes to this process alone, which passes it on once
                 )
@@ -174,7 +174,7 @@ class Children:
         self._children.append(Child(run=run, process=process, log=log, slot=slot, began=time.monotonic()))
         self.watch.started(run)
 
-    def _place(self, run: PlannedRun) -> dict[str, str]:
+    def _place(self, run: PlannedRun) -> Mapping[str, str]:
         """Give the environment that tells Weights & Biases where a run belongs, should its recipe use that."""
         return {"WANDB_RUN_GROUP": self.folder.name, "WANDB_JOB_TYPE": (run.label or "teacher")[:LONGEST_JOB_TYPE]}
 

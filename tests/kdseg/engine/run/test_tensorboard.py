@@ -54,7 +54,9 @@ def test_the_recipe_is_there(run, shown):
 
 def test_the_end_names_the_command_that_shows_it(run):
     *_, told = [line for line in (run / "log.txt").read_text().splitlines() if "--logdir" in line]
-    assert told.endswith(f"TensorBoard: tensorboard --logdir {shlex.quote(str(run.relative_to(run.parents[2])))}/tensorboard")
+    assert told.endswith(
+        f"TensorBoard: tensorboard --logdir {shlex.quote(str(run.relative_to(run.parents[2])))}/tensorboard"
+    )
 
 
 def test_a_failure_is_told_once_and_ends_nothing(tmp_path, caplog):
@@ -83,4 +85,7 @@ def test_check_says_how_to_install_it(tmp_path):
     )
     done = kdseg(tmp_path, "check", "job.toml", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
-    assert "tracking.tensorboard: it needs tensorboard>=2.16 (not installed): pip install 'tensorboard>=2.16'" in done.stderr
+    assert (
+        "tracking.tensorboard: it needs tensorboard>=2.16 (not installed): pip install 'tensorboard>=2.16'"
+        in done.stderr
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 from tracked_runs import RECIPE, differing, kdseg, told_numbers, wandb_files, wandb_history
@@ -32,7 +34,7 @@ class Service(BaseHTTPRequestHandler):
     """Answers until a run has begun, then hangs up on whoever comes."""
 
     protocol_version = "HTTP/1.1"
-    begun: list[str] = []
+    begun: ClassVar[list[str]] = []
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -52,10 +54,8 @@ class Service(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def handle(self):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             super().handle()
-        except (OSError, ValueError):
-            pass
 
     def log_message(self, *_args):
         pass

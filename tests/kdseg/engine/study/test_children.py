@@ -119,7 +119,7 @@ def test_so_many_are_at_work_at_once_with_their_share_of_the_cores(make, jobs):
 
 
 def test_weights_and_biases_is_told_where_a_run_belongs_unless_the_user_says_so(make, monkeypatch):
-    make(Stub("run", label="mimic lr=0.1"), Stub("teacher", label=""))
+    make(Stub("run", label="mimic lr=0.1", needs=(Stub("teacher", label=""),)))
     assert Path("place-run").read_text() == "sweep, mimic lr=0.1"
     assert Path("place-teacher").read_text() == "sweep, teacher"
     monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
