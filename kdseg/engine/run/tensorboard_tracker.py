@@ -35,7 +35,7 @@ class TensorBoardTracker:
     _writer: Any = None
     _guard: Guard = field(factory=lambda: Guard("TensorBoard"))
 
-    def go_on(self, step: int, lines: Iterable[tuple[str, int, Mapping[str, Any]]]) -> None:
+    def go_on(self, step: int, lines: Iterable[tuple[str, int, Mapping[str, Any]]]) -> None:  # noqa: ARG002
         """Let readers drop what was written of later steps; of the others nothing is lost: see `settle`."""
         self._guard(lambda: self._open(step + 1))
 
@@ -49,7 +49,7 @@ class TensorBoardTracker:
 
         self._guard(write)
 
-    def picture(self, step: int, name: str, picture: Image, caption: str) -> None:
+    def picture(self, step: int, name: str, picture: Image, caption: str) -> None:  # noqa: ARG002 (none there)
         """Write a picture as ``pictures/NAME``."""
         self._guard(lambda: self._opened().add_image(f"pictures/{name}", picture, step, dataformats="HWC"))
 

@@ -37,7 +37,7 @@ def _records(file: Path) -> Iterator[Any]:
 
     No piece lies across the boundary of two blocks.
     """
-    from wandb.proto import wandb_internal_pb2
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined] # made as it is imported
 
     data, at, record = file.read_bytes(), _FILE_HEADER, b""
     while at + _HEADER.size <= len(data):
@@ -52,4 +52,4 @@ def _records(file: Path) -> Iterator[Any]:
         record = data[at : at + length] if piece in (_FULL, _FIRST) else record + data[at : at + length]
         at += length
         if piece in (_FULL, _LAST):
-            yield getattr(wandb_internal_pb2, "Record").FromString(record)
+            yield Record.FromString(record)

@@ -125,7 +125,7 @@ class WandbTracker:
     def _see_what_is_there(self) -> None:
         run, folder = self._run, self._folder
         assert folder is not None
-        self._there = last_row(folder) if run.settings.mode == "offline" else run.starting_step - 1
+        self._there = last_row(folder) if run.offline else run.starting_step - 1
 
     def _wants(self, step: int) -> bool:
         return step > self._there and self._run is not None and not self._guard.failure

@@ -71,6 +71,19 @@ def test_a_failure_is_told_once_and_ends_nothing(tmp_path, caplog):
     assert "TensorBoard stopped (" in told
 
 
+def test_of_several_processes_one_writes(processes):
+    text = """[models.student]
+    backbone = "tiny"
+    [terms.labels]
+    learner = "student"
+    loss = "cross_entropy"
+    [tracking]
+    tensorboard = true
+    """
+    run = processes(2, text, "train.steps=2")
+    assert len(list((run / "tensorboard").iterdir())) == 1
+
+
 def test_check_says_how_to_install_it(tmp_path):
     (tmp_path / "job.toml").write_text(RECIPE + "[tracking]\ntensorboard = true\n", encoding="utf-8")
     hide = tmp_path / "sitecustomize.py"
