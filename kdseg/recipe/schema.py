@@ -243,6 +243,7 @@ class Tracking:
     """Where the numbers go besides the run's own files."""
 
     wandb: Annotated[Wandb | None, "Weights & Biases, offline unless you are logged in; left out: not used"] = None
+    tensorboard: Annotated[bool, "write files for TensorBoard, in the run's folder"] = False
     insight_every: Annotated[int, "steps from one look at each term's gradient to the next; 0: never"] = field(
         default=50, validator=[ge(0), le(MOST_STEPS)]
     )

@@ -16,6 +16,7 @@ from kdseg.engine.learn.optim import build_optimizer, try_optimizer
 from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.schema import Learner
 from kdseg.recipe.schema_train import ADAMW
+from kdseg.registry import refuse_unmet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,12 @@ def check_output_folder(recipe: Recipe) -> None:
     except OSError as error:
         what = f"{display_path(existing)} cannot be written to ({error.strerror})"
         raise KdsegError(f"{what}; name a folder that can") from error
+
+
+def check_tracking(recipe: Recipe) -> None:
+    """Refuse what needs a library that is not installed."""
+    if recipe.tracking.tensorboard:
+        refuse_unmet("it", ("tensorboard>=2.16",))
 
 
 def check_critic(spec: TermSpec, term: Term) -> None:

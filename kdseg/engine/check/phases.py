@@ -22,6 +22,7 @@ from kdseg.engine.check.parts import (
     check_output_folder,
     check_samples,
     check_shares,
+    check_tracking,
     check_unlabelled_share,
     try_forward,
 )
@@ -153,6 +154,8 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
             matches[name] = check_weights(found.loaded, name, backbone, weights, network)
     with found.at("output.folder"):
         check_output_folder(recipe)
+    with found.at("tracking.tensorboard"):
+        check_tracking(recipe)
     found.end_of_phase()
     return participants, {name: match for name, match in matches.items() if match is not None}
 

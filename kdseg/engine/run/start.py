@@ -130,4 +130,4 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
                 report_run(folder, error)
             raise
         finally:
-            run.recorder.close()
+            run.recorder.close(complete=is_finished(folder))
