@@ -209,6 +209,13 @@ def test_an_exported_networks_modules_are_taps_by_their_paths(written, opened):
     torch.testing.assert_close(seen["ours"], seen["theirs"])
 
 
+def test_one_that_takes_batches_of_one_size_alone_offers_no_taps(opened_small):
+    from kdseg_programs import Exported
+
+    assert Exported().taps(opened_small("exported", fixed=True)) == {}
+    assert "stem" in Exported().taps(opened_small("exported"))
+
+
 def test_an_exported_network_refuses_sizes_for_which_it_was_not_traced(written, opened):
     module = opened("exported", written.folder / "teacher.pt2")
     with pytest.raises(KdsegError, match=r"does not take 1 images of 51x77: Guard failed.*size = \[height, width\]"):
