@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import nn
 
-    from kdseg.data.samples import ClassTable
+    from kdseg.data.samples import ClassTable, Sample
 
 
 class RunView(Protocol):
@@ -39,6 +39,19 @@ class RunView(Protocol):
     @property
     def values(self) -> Mapping[str, float]:
         """The last values by name: ``loss/TERM``, ``weight/TERM``, ``val/PARTICIPANT/METRIC``."""
+        ...
+
+    @property
+    def times(self) -> Mapping[str, float]:
+        """What took how many seconds at the last step: ``seconds`` all of it, ``data_seconds`` waiting for its data.
+
+        On a GPU it is told some steps late, and no kernel's own time: a step ends when its work is handed over.
+        """
+        ...
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a step, over all processes."""
         ...
 
     @property
@@ -72,6 +85,47 @@ class RunView(Protocol):
 
     def predict(self, participant: str, images: Any) -> Any:
         """Give a participant's logits, N×C×H×W, for uint8 images N×H×W×3, in eval mode and without gradient."""
+        ...
+
+    def samples(self, count: int) -> Sequence[Sample]:
+        """Give some validation images with their labels, the same at each call, spread evenly over the split."""
+        ...
+
+    def taps(self, participant: str) -> tuple[str, ...]:
+        """Give the names of a participant's stages, from its input to its output."""
+        ...
+
+    def features(self, participant: str, images: Any, taps: Sequence[str]) -> Mapping[str, Any]:
+        """Give what a participant makes of uint8 images N×H×W×3 at some taps, in eval mode and without gradient.
+
+        Args:
+            participant: who.
+            images: at whose own size the network sees them, at once.
+            taps: stages, or dotted paths of submodules.
+
+        Returns:
+            By tap, N×C×h×w.
+
+        Raises:
+            KdsegError: it has no such tap.
+        """
+        ...
+
+    def show(self, name: str, picture: Any, caption: str = "") -> None:
+        """Write an RGB picture, uint8 H×W×3, as ``pictures/NAME-STEP.png``, and hand it to the trackers.
+
+        Only the main process writes. `caption` says in a sentence what pictures of this name show.
+        """
+        ...
+
+    def show_masks(self, name: str, images: Sequence[Any], masks: Mapping[str, Sequence[Any]]) -> None:
+        """Hand masks to the trackers that draw them themselves, over their images.
+
+        Args:
+            name: what they are called there.
+            images: uint8 H×W×3 each.
+            masks: by whose they are, one of train indices H×W for each image.
+        """
         ...
 
     def keep_models(self, folder: Path) -> None:
@@ -110,6 +164,9 @@ class Hooks:
 
     def on_epoch_start(self, run: RunView) -> None:
         """Before the first step of an epoch."""
+
+    def on_gradients(self, run: RunView, learner: str) -> None:
+        """Before a learner steps: the ``grad`` of its parameters is the global batch's, not clipped yet."""
 
     def on_step_end(self, run: RunView) -> None:
         """After an optimizer step."""

@@ -83,8 +83,10 @@ def help_remarks(cls: type[Component]) -> Iterator[str]:
 
 
 def _option_fields(cls: Any) -> list[Attribute[Any]]:
-    """Give the fields that a recipe can set."""
-    return [attribute for attribute in fields(cls) if attribute.init]
+    """Give the fields that a recipe can set, its own before those that every component of its kind has."""
+    bases = [kind.base for kind in KINDS.values() if issubclass(cls, kind.base)]
+    shared = {attribute.name for base in bases for attribute in vars(base).get("__attrs_attrs__", ())}
+    return sorted((attribute for attribute in fields(cls) if attribute.init), key=lambda one: one.name in shared)
 
 
 def _option(cls: type[Component], attribute: Attribute[Any]) -> Option:

@@ -227,8 +227,9 @@ def _choices(kind: Kind) -> dict[str, tuple[object, ...]]:
 def _hiding_breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
     """Check that no option hides what the engine reads from every component of the kind."""
     taken = {*dir(kind.base), *inspect.get_annotations(kind.base), *inspect.get_annotations(Component)}
+    shared = {attribute.name for attribute in vars(kind.base).get("__attrs_attrs__", ())}
     for attribute in vars(cls)["__attrs_attrs__"]:
-        if attribute.name in taken:
+        if attribute.name in taken and not (attribute.name in shared and attribute.inherited):
             yield (
                 f"option {attribute.name!r} hides {kind.base.__name__}.{attribute.name}; give the option another name, "
                 "or declare it a ClassVar if the class's own is meant"

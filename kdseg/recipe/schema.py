@@ -40,7 +40,9 @@ class Weights:
         "the newest finished run of this recipe, here or in its own folder; trained first where there is none",
     ] = None
     run: Annotated[Path | None, "or this run's folder"] = None
-    file: Annotated[Path | None, "or this file: safetensors, or what torch.save wrote of tensors"] = None
+    file: Annotated[
+        Path | None, "or this file: safetensors, what torch.save wrote of tensors, or the index.json of several"
+    ] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(

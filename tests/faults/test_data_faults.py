@@ -188,7 +188,7 @@ def test_values_that_are_read_late_are_read_before_anything_is_kept(forked, writ
 def test_a_callback_that_fails_is_told_by_name_and_hides_nothing_when_it_fails_again(
     forked, write, assert_told, assert_resumes, job
 ):
-    write('[callbacks.odd-one]\nuse = "clumsy"\nat = 5')
+    write('[callbacks.odd-one]\nuse = "clumsy"\nat = 5\nstrict = true')
     told = forked("run", "job.toml")
     text = "callbacks.odd-one: on_step_end failed after step 5: IndexError: list index out of range"
     assert_told(told, text, WAY_ON)

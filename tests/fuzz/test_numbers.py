@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kdseg.components import Callback
 from kdseg.errors import KdsegError
 from kdseg.options import component_options
 from kdseg.plugins import load_plugins
@@ -71,6 +72,7 @@ MEANT_OPTIONS = {
     **{f"kdseg/dist.{part}": [0] for part in ("beta", "gamma")},
     **{f"kdseg/dkd.{part}": [0] for part in ("alpha", "beta")},
     "kdseg/holistic.penalty": [0],
+    **{f"kdseg/{sort}.mean": [[0, 0, 0]] for sort in ("exported", "onnx", "torchscript")},
     "kdseg/mgd.mask_ratio": [0],  # all cells are seen
     "kdseg/biasvar.radius": [0],  # nothing is of a boundary
     "kdseg/regularization_samples.every": [HUGE],  # at the run's end alone
@@ -122,7 +124,9 @@ def test_a_number_of_a_component_is_refused_or_means_something():
                     except KdsegError:
                         continue
                     found.setdefault(f"{entry.qualified}.{option.name}", []).append(form)
-    assert found == MEANT_OPTIONS
+    callbacks = [entry.qualified for entry in registry.entries if issubclass(entry.cls, Callback)]
+    orders = {f"{name}.order": [-1, 0, HUGE] for name in callbacks}
+    assert found == MEANT_OPTIONS | orders
 
 
 RECIPE = """

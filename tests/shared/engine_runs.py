@@ -75,6 +75,9 @@ def weights_fixture() -> Callable[..., dict[str, torch.Tensor]]:
     return weights_of
 
 
+_TIMED = {"log.txt", "environment.json", "recipe.toml", "checksums.json", "report.html"}
+
+
 @pytest.fixture(name="contents")
 def contents_fixture() -> Callable[[Path], dict[str, Any]]:
     """Give all that a run leaves, but for what tells the time, a place, or the length of a text that tells the time."""
@@ -87,18 +90,13 @@ def contents_fixture() -> Callable[[Path], dict[str, Any]]:
         for file in sorted(run.rglob("*")):
             name = str(file.relative_to(run))
             if name == "metrics.jsonl":
-                found[name] = [without(line, "seconds") for line in file.read_text(encoding="utf-8").splitlines()]
+                every = file.read_text(encoding="utf-8").splitlines()
+                found[name] = [without(line, "seconds", "data_seconds") for line in every]
             elif file.name == "state.json":
                 found[name] = without(file.read_text(encoding="utf-8"), "metrics_position")
             elif file.name == "summary.json":
                 found[name] = without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
-            elif file.is_file() and file.name not in (
-                "log.txt",
-                "environment.json",
-                "recipe.toml",
-                "checksums.json",
-                "report.html",
-            ):
+            elif file.is_file() and file.name not in _TIMED:
                 found[name] = file.read_bytes()
         return found
 

@@ -106,6 +106,8 @@ def try_forward(
     participant.set_training(learns)
     try:
         prediction = participant.predict_in_training(torch.empty(batch, 3, *size, device=META))
+    except KdsegError:  # it says itself what would mend it
+        raise
     except Exception as error:
         raise KdsegError(
             f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "

@@ -82,7 +82,7 @@ def evaluate_run(
     settled = {name: weights for name, _, weights in weighted_models(recipe)}
     for name, participant in participants.items():
         if isinstance(recipe.models[name], Frozen):
-            load_settled(name, settled[name], participant.module)
+            load_settled(name, participant.backbone, settled[name], participant.module)
         else:
             load_weights(participant.module, model_folder(run, name) / f"{which}.safetensors")
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size

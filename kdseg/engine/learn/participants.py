@@ -86,6 +86,27 @@ class Participant:
         }
         return evolve(prediction, logits=resized(prediction.logits, (height, width)), heads=heads)
 
+    def features(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        """Run the network as it stands on normalised images, and give what it makes at some taps.
+
+        Raises:
+            KeyError: it has no such tap; with the names that exist.
+        """
+        found: dict[str, Tensor] = {}
+        hooks = [
+            resolve_tap(self.backbone, self.module, tap).register_forward_hook(
+                lambda _module, _inputs, output, tap=tap: found.__setitem__(tap, output)
+            )
+            for tap in taps
+        ]
+        try:
+            with torch.compiler.set_stance("force_eager"):  # else it would be compiled once more, with these hooks
+                self.predict(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
     def logits(self, images: Tensor) -> Tensor:
         """Give nothing but the logits that `predict` gives."""
         return self.predict(images).logits
@@ -140,9 +161,10 @@ class LearnerState:
             processes.sum_([sums])
         return not sums.isfinite().all()  # one such number spoils its sum
 
-    def step(self) -> None:
-        """Clip, step, tick. Gradients are the global batch's by now."""
+    def step(self, told: Callable[[], object] = lambda: None) -> None:
+        """Clip, step, tick. Gradients are the global batch's by now, and `told` is called while they can be seen."""
         self.scaler.unscale_(self.optimizer)
+        told()
         if self.clip is not None:
             clip_gradients(self.parameters, self.clip)
         scale = self.scaler.get_scale() if self.scaler.is_enabled() else 0.0
@@ -193,7 +215,9 @@ def resolve_tap(backbone: Backbone, module: nn.Module, tap: str) -> nn.Module:
     stages = backbone.taps(module)
     if tap in stages:
         return stages[tap]
-    submodules: dict[str, nn.Module] = dict(module.named_modules())
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    scripted = torch.jit.ScriptModule  # it takes no hooks
+    submodules = {name: one for name, one in modules.items() if not isinstance(one, scripted)}
     if tap in submodules:
         return submodules[tap]
     raise KeyError((*stages, *submodules))

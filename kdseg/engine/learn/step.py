@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,6 +45,8 @@ class Stepper:
     seed: int
     normalise: Callable[[Tensor], Tensor]
     """Makes uint8 images N×H×W×3 what the networks take."""
+    on_gradients: Callable[[str], object] = lambda _learner: None
+    """Called before a learner steps, by its name."""
     _sources: dict[tuple[str, int], tuple[int, Prediction]] = field(factory=dict, init=False)
     """Predictions of this step's sources, by participant and micro-batch, with the version of the weights."""
 
@@ -215,7 +218,7 @@ class Stepper:
         """Reduce a learner's gradients and statistics over processes, and let it, then its shadows, step."""
         reshard(learner.participant.module)
         self.processes.sum_gradients(learner.parameters)
-        learner.step()
+        learner.step(partial(self.on_gradients, learner.participant.name))
         for term in terms:
             if term.name in self.critics:
                 self.critics[term.name].step(self.processes)

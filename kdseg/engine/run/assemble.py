@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
-from kdseg.components import CallbackContext
 from kdseg.data.images import Normalise
 from kdseg.data.rare_classes import RareClasses, rare_classes
 from kdseg.engine.folders.run_folder import METRICS
@@ -28,8 +27,10 @@ from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.sharding import Sharded
 from kdseg.engine.models.model import card_of
 from kdseg.engine.models.weights import load_settled, weighted_models
-from kdseg.engine.run.recorder import Recorder, WandbTracker
+from kdseg.engine.run.callbacks import Callbacks
+from kdseg.engine.run.recorder import Recorder
 from kdseg.engine.run.state import Run
+from kdseg.engine.run.wandb_tracker import WandbTracker
 from kdseg.engine.splits.scans import scan_training
 from kdseg.errors import KdsegError
 from kdseg.recipe.save import plain
@@ -66,8 +67,8 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     recipe, device, precision = checked.loaded.recipe, processes.device, checked.loaded.recipe.train.precision
     training_scan: Callable[[], Scan] = cache(partial(scan_training, checked))
     participants = build_participants(recipe, len(checked.classes), device)
-    for name, _, weights in weighted_models(recipe):
-        match = load_settled(name, weights, participants[name].module)
+    for name, backbone, weights in weighted_models(recipe):
+        match = load_settled(name, backbone, weights, participants[name].module)
         if match is not None and processes.is_main:
             for line in match.told():
                 log.log(logging.INFO if match.is_full else logging.WARNING, "models.%s.weights: %s", name, line)
@@ -106,11 +107,11 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
         processes=processes,
         stepper=stepper,
         recorder=_recorder(folder, checked, processes),
-        hooks={
-            label: callback.build(CallbackContext(label=label, metric=recipe.evaluate.metric))
-            for label, callback in recipe.callbacks.items()
-        },
-        watchers=[console()] if console is not None and processes.is_main else [],
+        callbacks=Callbacks.build(
+            recipe,
+            [console()] if console is not None and processes.is_main else [],
+            all_strict=processes.sharded,
+        ),
         cards=_cards(checked, participants),
         sharded=[Sharded.of(one, processes.accelerator) for one in learners.values()] if processes.sharded else [],
         rare_classes=_rare_classes(recipe, training_scan),
@@ -134,7 +135,7 @@ def _recorder(folder: Path, checked: Checked, processes: Processes) -> Recorder:
     recipe, registry = checked.loaded.recipe, checked.loaded.plugins.registry
     wandb = recipe.tracking.wandb
     tracker = None if wandb is None else WandbTracker.start(wandb, folder, plain(recipe, registry))
-    return Recorder(folder / METRICS, tracker)
+    return Recorder(folder / METRICS, () if tracker is None else (tracker,))
 
 
 def _cards(checked: Checked, participants: Mapping[str, Participant]) -> dict[str, dict[str, Any]]:

@@ -61,8 +61,9 @@ def train(run: Run, signals: StopSignals) -> None:
         pinned=run.processes.device.type == "cuda",
     )
     compiled: set[tuple[str, bool]] = set()
-    began = time.perf_counter()
+    began = asked = time.perf_counter()
     for micro_batches in steps:
+        waited = time.perf_counter() - asked
         signals.ending = "this step"
         if run.step % run.plan.steps_per_epoch == 0:
             run.emit("on_epoch_start")
@@ -71,12 +72,12 @@ def train(run: Run, signals: StopSignals) -> None:
             report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
         run.step += 1
         now = time.perf_counter()
-        run.note(report, now - began)
+        run.note(report, now - began, waited)
         began = now
         run.emit("on_step_end")
         evaluated = _evaluate_where_due(run, signals)
         interrupted = signals.received(run.processes)
-        _save_where_due(run, interrupted=interrupted is not None)
+        saved = _save_where_due(run, interrupted=interrupted is not None)
         if interrupted is not None:
             raise SystemExit(128 + interrupted)
         if run.stop_reason is not None:
@@ -85,6 +86,9 @@ def train(run: Run, signals: StopSignals) -> None:
                 _save_where_due(run, interrupted=False)
             log.info("stopped at step %d: %s", run.step, run.stop_reason)
             break
+        asked = time.perf_counter()
+        if evaluated or saved:
+            began = asked  # a step's seconds are its own
     for name, digest in frozen.items():
         if run.stepper.participants[name].digest() != digest:
             raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
@@ -133,9 +137,12 @@ def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:
     return True
 
 
-def _save_where_due(run: Run, *, interrupted: bool) -> None:
+def _save_where_due(run: Run, *, interrupted: bool) -> bool:
+    """Write a checkpoint where that is due, and tell whether it was."""
     due = run.due(run.recipe.checkpoint.every, run.recipe.checkpoint.unit)  # always once the run is to stop
-    if due or interrupted:
-        run.refuse_lost_values()
-        save(run)
-        run.emit("on_checkpoint")
+    if not due and not interrupted:
+        return False
+    run.refuse_lost_values()
+    save(run)
+    run.emit("on_checkpoint")
+    return True

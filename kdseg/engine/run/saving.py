@@ -37,7 +37,7 @@ def save(run: Run) -> None:
             "one_class": run.one_class,
             "stop_reason": run.stop_reason,
             "turns": run.stepper.turns.state_dict(),
-            "hooks": {label: hooks.state_dict() for label, hooks in run.hooks.items()},
+            **run.callbacks.state_dict(run),
         }
         write_checkpoint(run.folder / CHECKPOINTS, run.step, parts_of(run), state)
         prune_checkpoints(run.folder / CHECKPOINTS, run.step, run.recipe.checkpoint.keep)
@@ -83,10 +83,4 @@ def _restore(run: Run, state: Mapping[str, Any]) -> None:
     run.publish(run.scores)
     run.stepper.turns.load_state_dict(state["turns"])
     run.recorder.rewind(state["metrics_position"])
-    for label, hooks in run.hooks.items():
-        try:
-            hooks.load_state_dict(state["hooks"][label])
-        except Exception as error:  # a callback may make anything of what it did not write
-            raise KdsegError(
-                f"callbacks.{label}: cannot take up its state from the checkpoint: {type(error).__name__}: {error}"
-            ) from error
+    run.callbacks.load_state_dict(state)

@@ -125,7 +125,7 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
             train(run, signals)
             return conclude(run, time.monotonic() - began)
         except BaseException as error:
-            run.tell_exception(error)
+            run.callbacks.tell_exception(run, error)
             if run.is_main and isinstance(error, (Exception, SystemExit)):  # a second Ctrl-C ends it at once
                 report_run(folder, error)
             raise

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import define, field
 
+from kdseg.data.labelled import labelled
 from kdseg.data.pictures import comparison, write_image
-from kdseg.engine.folders.files import write_whole
+from kdseg.engine.folders.files import write_json, write_whole
+from kdseg.engine.folders.run_folder import CONFUSION
 from kdseg.engine.folders.tensor_files import save_weights
 from kdseg.engine.judge.evaluate import evaluate
 from kdseg.engine.machine.sharding import with_whole_learners
 from kdseg.engine.models.model import MODELS, write_card
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.run.step_values import StepValues, diverged
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, did_you_mean
 from kdseg.metrics.confusion import predicted_classes
 from kdseg.recipe.schema import Frozen
 
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
     from kdseg.engine.learn.sums import StepReport
     from kdseg.engine.machine.processes import Processes
     from kdseg.engine.machine.sharding import Sharded
+    from kdseg.engine.run.callbacks import Callbacks
     from kdseg.engine.run.recorder import Recorder
-    from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
+
+    Image = npt.NDArray[np.uint8]
 
 
 @define(kw_only=True, eq=False)
@@ -53,10 +58,7 @@ class Run:
     processes: Processes
     stepper: Stepper
     recorder: Recorder
-    hooks: Mapping[str, Hooks]
-    """The recipe's callbacks."""
-    watchers: Sequence[Hooks]
-    """What shows progress: no part of the recipe, with no state to keep."""
+    callbacks: Callbacks
     cards: Mapping[str, dict[str, Any]]
     """What the model folder of each learner and shadow says of its network."""
     rare_classes: RareClasses | None
@@ -74,6 +76,10 @@ class Run:
     batch: Batch | None = None
     stop_reason: str | None = None
     step_values: StepValues = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Let callbacks see gradients."""
+        self.stepper.on_gradients = partial(self.emit, "on_gradients")
 
     @step_values.default
     def _step_values(self) -> StepValues:
@@ -111,6 +117,16 @@ class Run:
         return self.checked.classes
 
     @property
+    def times(self) -> Mapping[str, float]:
+        """What took how many seconds at the last step that was read."""
+        return self.step_values.times
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a step, over all processes."""
+        return self.recipe.train.batch_size
+
+    @property
     def whole_image(self) -> WholeImage:
         """How an image that is judged or shown passes through a network."""
         return WholeImage.of(self.recipe.evaluate, self.recipe.evaluate.batch_size or self.recipe.train.batch_size)
@@ -140,6 +156,45 @@ class Run:
         with self.processes.autocast():
             return self.whole_image.logits(network.logits, self.stepper.normalise(images.to(self.processes.device)))
 
+    def samples(self, count: int) -> Sequence[Sample]:
+        """Give some validation images, spread evenly over the split."""
+        every = self.checked.val
+        shown = min(count, len(every))
+        return [labelled(every[index * len(every) // shown]) for index in range(shown)]
+
+    def taps(self, participant: str) -> tuple[str, ...]:
+        """Give the names of a participant's stages."""
+        one = self.stepper.participants[participant]
+        return tuple(one.backbone.taps(one.module))
+
+    @torch.no_grad()
+    def features(self, participant: str, images: Tensor, taps: Sequence[str]) -> Mapping[str, Tensor]:
+        """Give what a participant makes of uint8 images N×H×W×3 at some taps."""
+        network = self.stepper.participants[participant]
+        network.set_training(False)
+        try:
+            with self.processes.autocast():
+                return network.features(self.stepper.normalise(images.to(self.processes.device)), taps)
+        except KeyError as error:
+            lacking = next(tap for tap in taps if tap not in error.args[0])
+            hint = did_you_mean(lacking, error.args[0]) or f"; there are {', '.join(self.taps(participant))}"
+            raise KdsegError(f"{participant} has no tap {lacking!r}{hint}") from None
+
+    def show(self, name: str, picture: Image, caption: str = "") -> None:
+        """Write a picture of this step, and hand it to the trackers."""
+        if not self.is_main:
+            return
+        write_whole(self.pictures / f"{name}-{self.step:08d}.png", lambda draft: write_image(draft, picture))
+        if caption:
+            write_json(self.pictures / f"{name}.json", {"caption": caption})
+        for tracker in self.recorder.trackers:
+            tracker.picture(self.step, name, picture, caption)
+
+    def show_masks(self, name: str, images: Sequence[Image], masks: Mapping[str, Sequence[Image]]) -> None:
+        """Hand masks to the trackers that draw them themselves."""
+        for tracker in self.recorder.trackers:
+            tracker.masks(self.step, name, images, masks)
+
     @with_whole_learners
     def keep_models(self, folder: Path) -> None:
         """Write every learner and shadow, ready to use, below `folder`."""
@@ -157,8 +212,7 @@ class Run:
         """Save some validation images with their truth and each participant's prediction."""
         if not self.is_main:
             return
-        shown = min(images, len(self.checked.val))
-        chosen = [self.checked.val[index * len(self.checked.val) // shown] for index in range(shown)]
+        chosen = self.samples(images)
         metric = self.recipe.evaluate.metric
         masks = {
             f"{name}  {metric} {self.scores[name][metric]:.3f}": [self._mask(name, sample) for sample in chosen]
@@ -172,35 +226,24 @@ class Run:
         self.stop_reason = reason
 
     def emit(self, event: str, *args: Any) -> None:
-        """Tell every callback of an event, in the recipe's order."""
-        for hooks in self.watchers:
-            getattr(hooks, event)(self, *args)
-        for label, hooks in self.hooks.items():
-            try:
-                getattr(hooks, event)(self, *args)
-            except (KdsegError, OSError):  # told as they are
-                raise
-            except Exception as error:
-                raise KdsegError(
-                    f"callbacks.{label}: {event} failed after step {self.step}: {type(error).__name__}: {error}"
-                ) from error
-
-    def tell_exception(self, error: BaseException) -> None:
-        """Tell every callback of the error that ends the run; one that fails hides neither it nor the others."""
-        for label, hooks in (*(("console", hooks) for hooks in self.watchers), *self.hooks.items()):
-            try:
-                hooks.on_exception(self, error)
-            except Exception as second:  # noqa: BLE001 (a callback may raise anything; it goes along with the first)
-                error.add_note(f"{label}: on_exception failed, too: {type(second).__name__}: {second}")
+        """Tell every callback of an event."""
+        self.callbacks.emit(self, event, *args)
 
     def due(self, every: int, unit: str) -> bool:
         """Whether something that happens every so often happens after the step just taken; always after the last."""
         period = every * (self.plan.steps_per_epoch if unit == "epoch" else 1)
         return self.step % period == 0 or self.step >= self.total_steps or self.stop_reason is not None
 
-    def note(self, report: StepReport, seconds: float) -> None:
-        """Write the values of the step just taken, as soon as they can be had."""
-        self.step_values.note(self.step, report, seconds)
+    def note(self, report: StepReport, seconds: float, waited: float) -> None:
+        """Write the values of the step just taken, as soon as they can be had.
+
+        Args:
+            report: what the step did.
+            seconds: what it took, its data included.
+            waited: how many of them it waited for its data.
+        """
+        times = {"seconds": round(seconds, 6), "data_seconds": round(waited, 6)}
+        self.step_values.note(self.step, report, times)
         if self.step_values.due:
             self.step_values.read(self.values)
 
@@ -238,6 +281,9 @@ class Run:
         self.scores |= {name: judgement.scores for name, judgement in judgements.items()}
         found = self.publish({name: self.scores[name] for name in judged})
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
+        if self.is_main:
+            for name, judgement in judgements.items():
+                self._save_confusion(name, judgement)
         for name in [name for name in self.cards if name in judged]:
             value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
             if math.isnan(best) or value > best:
@@ -245,6 +291,12 @@ class Run:
                 if self.is_main:
                     self._save_model(name, self.folder / MODELS / name, "best")
         return judgements
+
+    def _save_confusion(self, name: str, judgement: Judgement) -> None:
+        folder = self.folder / CONFUSION
+        folder.mkdir(exist_ok=True)
+        matrix = {"step": self.step, "split": "val", "classes": self.classes.names, "matrix": judgement.matrix.tolist()}
+        write_json(folder / f"{name}.json", matrix)
 
     def _is_known(self, participant: Participant) -> bool:
         return isinstance(participant.spec, Frozen) and participant.name in self.scores
@@ -255,7 +307,7 @@ class Run:
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
 
-    def _mask(self, name: str, sample: Sample) -> npt.NDArray[np.uint8]:
+    def _mask(self, name: str, sample: Sample) -> Image:
         logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
         return predicted_classes(logits)[0].cpu().numpy()
 

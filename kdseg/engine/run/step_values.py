@@ -10,6 +10,7 @@ from attrs import define, field
 from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kdseg.engine.learn.plan import Plan
@@ -29,16 +30,18 @@ class StepValues:
     run: Path
     """The run's folder, for messages."""
     at_once: bool
-    _unread: list[tuple[int, float, StepReport]] = field(factory=list)
+    times: Mapping[str, float] = field(factory=dict)
+    """What took how many seconds at the last step that was read: no value, which a resumed run would have to repeat."""
+    _unread: list[tuple[int, dict[str, float], StepReport]] = field(factory=list)
 
     @property
     def due(self) -> bool:
         """Whether it is time to read."""
         return self.at_once or len(self._unread) >= READ_EVERY
 
-    def note(self, step: int, report: StepReport, seconds: float) -> None:
-        """Keep the report of optimizer step number `step`, from 1."""
-        self._unread.append((step, seconds, report))
+    def note(self, step: int, report: StepReport, times: dict[str, float]) -> None:
+        """Keep the report of optimizer step number `step`, from 1, and what took how many seconds."""
+        self._unread.append((step, times, report))
 
     def read(self, latest: dict[str, float]) -> None:
         """Bring what is kept to the file, and the latest of each value to `latest`.
@@ -47,7 +50,7 @@ class StepValues:
             KdsegError: where training diverged.
         """
         unread, self._unread = self._unread, []
-        for step, seconds, report in unread:
+        for step, times, report in unread:
             known: dict[str, Any] = {f"weight/{term.name}": term.weight for term in report.active}
             known |= {f"lr/{name}": rate for name, rate in report.learning_rates.items()}
             values = {f"loss/{name}": value.item() for name, value in report.values.items()}
@@ -57,8 +60,9 @@ class StepValues:
             values |= report.gate
             latest.update(values)
             latest.update(known)
-            place = {"epoch": self.plan.epoch(step - 1), "turn": report.turn, "seconds": round(seconds, 6)}
-            self.recorder.write("step", step, place | known | values)
+            self.times = times
+            place = {"epoch": self.plan.epoch(step - 1), "turn": report.turn}
+            self.recorder.write("step", step, place | times | known | values)
             lost = [name for name, value in values.items() if not math.isfinite(value)]
             if lost:
                 raise diverged(f"step {step}: {lost[0]} is {values[lost[0]]}", self.run)

@@ -35,6 +35,7 @@ def conclude(run: Run, seconds: float) -> Finished:
         "steps": run.step,
         "seconds": round(seconds, 1),
         "stopped": run.stop_reason,
+        "dropped_callbacks": run.callbacks.dropped,
         "metric": run.recipe.evaluate.metric,
         "participants": {
             name: {

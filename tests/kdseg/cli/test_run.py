@@ -21,6 +21,7 @@ CALLBACK = 'use = "checkpoint"\nkeep = 1'
 NO_CALLBACK = CALLBACK, 'use = "signalled"'
 LEFT = {
     "checkpoints",
+    "confusion",
     "environment.json",
     "log.txt",
     "metrics.jsonl",

@@ -249,6 +249,56 @@ class Diary(Callback):
         return WriteDiary()
 
 
+class Falter(Hooks):
+    """Fails at an event, the n-th time."""
+
+    def __init__(self, event, nth):
+        self._event, self._nth, self._times = event, nth, 0
+
+    def _told(self, event):
+        self._times += event == self._event
+        if event == self._event and self._times >= self._nth:
+            raise ValueError(f"{event} is too much")
+
+    def on_run_start(self, run):
+        self._told("on_run_start")
+
+    def on_step_end(self, run):
+        self._told("on_step_end")
+        run.record(f"falters/{self._event}", float(self._times))
+
+    def on_gradients(self, run, learner):
+        self._told("on_gradients")
+
+    def on_evaluation_end(self, run):
+        self._told("on_evaluation_end")
+
+    def on_checkpoint(self, run):
+        self._told("on_checkpoint")
+
+    def on_run_end(self, run):
+        self._told("on_run_end")
+
+    def state_dict(self):
+        self._told("state_dict")
+        return {"times": self._times}
+
+    def load_state_dict(self, state):
+        self._times = state["times"]
+
+
+@frozen(kw_only=True)
+class Falters(Callback):
+    """Fails."""
+
+    name: ClassVar[str] = "falters"
+    event: Annotated[str, "at what"] = "on_step_end"
+    nth: Annotated[int, "at which time"] = 2
+
+    def build(self, ctx):
+        return Falter(self.event, self.nth)
+
+
 @hookimpl
 def kdseg_backbones():
     return [Tiny]
@@ -271,4 +321,4 @@ def kdseg_metrics():
 
 @hookimpl
 def kdseg_callbacks():
-    return [InFloat64, Witness, Diary]
+    return [InFloat64, Witness, Diary, Falters]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdseg.engine.folders.files import json_text
-from kdseg.engine.run.recorder import Recorder, WandbTracker
+from kdseg.engine.run.recorder import Recorder
+from kdseg.engine.run.wandb_tracker import WandbTracker
 
 
 def strict(text):
@@ -110,7 +111,7 @@ class Broken:
 
 def test_a_tracker_that_fails_is_told_once_and_ends_nothing(tmp_path, caplog):
     broken = Broken()
-    recorder = Recorder(tmp_path / "metrics.jsonl", WandbTracker(broken))
+    recorder = Recorder(tmp_path / "metrics.jsonl", (WandbTracker(broken),))
     for step in range(3):
         recorder.write("step", step, {"loss": 1.0})
     recorder.close()
