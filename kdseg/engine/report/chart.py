@@ -22,6 +22,8 @@ LOGARITHMIC = 200
 """Positive values that differ by so large a factor are shown on a scale of their magnitude."""
 MARKED = 30
 """A line of so few points shows each."""
+GAP = 3
+"""So many points that are missing part a band."""
 _DASHES = ("", "8 4", "2 4", "10 3 2 3")
 
 
@@ -187,9 +189,18 @@ def _line(label: str, points: Sequence[Point], colour: int, across: Scale, up: S
 
 
 def _band(points: Sequence[Point], across: Sequence[float], up: Scale) -> str:
-    upper = [f"{x:g} {up.at(point.high):.1f}" for x, point in zip(across, points, strict=True)]
-    lower = [f"{x:g} {up.at(point.low):.1f}" for x, point in zip(across, points, strict=True)]
-    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
+    """Span what lies between the lowest and the highest; nothing where for many steps there was no value."""
+    parts: list[list[tuple[float, Point]]] = []
+    for x, point in zip(across, points, strict=True):
+        if not parts or point.first - parts[-1][-1][1].last > GAP * (point.last - point.first + 1):
+            parts.append([])
+        parts[-1].append((x, point))
+    path = ""
+    for part in parts:
+        upper = [f"{x:g} {up.at(point.high):.1f}" for x, point in part]
+        lower = [f"{x:g} {up.at(point.low):.1f}" for x, point in reversed(part)]
+        path += "M" + "L".join([*upper, *lower]) + "Z"
+    return path
 
 
 def _steps(point: Point) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, frozen
 
 from kdseg.engine.report.facts import participants_of, state_of
-from kdseg.engine.report.groups import Group, group_runs
+from kdseg.engine.report.groups import Group, comparable, group_runs
 from kdseg.engine.report.metrics import finite
 from kdseg.engine.report.recipe_text import differing
 from kdseg.estimates import CONFIDENCE, Difference, Estimate, difference, estimate
@@ -118,12 +118,8 @@ def compare(runs: Sequence[ReadRun]) -> Comparison:
         metric=metric,
         scores=tuple(_scores(groups, names, metric)),
         classes={name: table for name in names if (table := _classes(groups, name))},
-        recipes=tuple(differing([_recipe(group) for group in groups])),
+        recipes=tuple(differing([comparable(group.runs[0]) for group in groups])),
     )
-
-
-def _recipe(group: Group) -> dict[str, Any]:
-    return {key: value for key, value in group.runs[0].recipe.items() if key not in ("seed", "name", "output")}
 
 
 def _scores(groups: Sequence[Group], names: Sequence[str], metric: str) -> list[Compared]:

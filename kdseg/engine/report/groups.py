@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -56,9 +57,20 @@ def group_runs(runs: Sequence[ReadRun]) -> tuple[Group, ...]:
     return tuple(Group(label=label, runs=tuple(members)) for label, members in zip(labels, groups, strict=True))
 
 
+def comparable(run: ReadRun) -> dict[str, Any]:
+    """Give what a recipe says but for seed, name and output; plugin files by their content, wherever the copies lie."""
+    recipe = {key: value for key, value in run.recipe.items() if key not in _OWN}
+    files, hashes = recipe.pop("plugins", None), run.environment.get("plugin_files")
+    if isinstance(files, list) and files:
+        known = hashes if isinstance(hashes, dict) else {}
+        names = [PurePath(str(file)).name for file in files]
+        recipe["plugins"] = [f"{name} {str(known.get(name, ''))[:12]}".rstrip() for name in names]
+    return recipe
+
+
 def _key(run: ReadRun, *, with_places: bool) -> str:
-    recipe: dict[str, Any] = {key: value for key, value in run.recipe.items() if key not in _OWN}
-    if not recipe:
+    recipe = comparable(run)
+    if not run.recipe:
         return str(run.folder)  # nothing is known of it
     if not with_places:
         recipe["models"] = {name: _without_places(spec) for name, spec in run.models.items()}

@@ -165,3 +165,14 @@ def test_a_folder_of_folders_stands_for_the_newest_run_of_each(made, tmp_path):
     assert named_runs([tmp_path / "runs/b", newest[0], tmp_path / "runs/a"]) == newest[::-1]
     with pytest.raises(KdsegError, match="no run here"):
         named_runs([tmp_path / "runs/empty"])
+
+
+def test_copies_of_one_plugin_file_are_one_recipe(made):
+    def plugged(name, seed, content):
+        folder = made(f"{name}/20260101-000000", changed={"seed": seed, "plugins": [f"/runs/{name}/plugins/mine.py"]})
+        (folder / "environment.json").write_text(json.dumps({"plugin_files": {"mine.py": content * 64}}))
+        return read_run(folder)
+
+    runs = [plugged("a", 1, "a"), plugged("b", 2, "a"), plugged("c", 3, "c")]
+    assert [group.seeds for group in group_runs(runs)] == [[1, 2], [3]]
+    assert dict(compare(runs).recipes) == {"plugins": ['["mine.py aaaaaaaaaaaa"]', '["mine.py cccccccccccc"]']}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdseg.engine.report.chart import draw
 from kdseg.engine.report.curves import BINS, Curves
 
 
@@ -51,3 +52,14 @@ def test_one_step_of_a_hundred_thousand_is_seen():
 
 def test_a_name_that_never_came_has_no_points():
     assert Curves().points("loss") == []
+
+
+def test_a_band_ends_where_no_value_is():
+    curves = Curves()
+    for step in range(1, 8000):
+        if step % 4000 < 2000:
+            curves.add(step, [("loss", float(step % 7))])
+    (line,) = draw("loss", {"loss": curves.points("loss")}, {"loss": 0}, 8000).lines
+    ends = [[float(pair.split()[0]) for pair in part.strip("MZ").split("L")] for part in line.band.split("Z")[:-1]]
+    across = [(min(part), max(part)) for part in ends]
+    assert [end for ends in across for end in ends] == pytest.approx([74, 213, 352, 491], abs=3)

@@ -272,5 +272,7 @@ def test_nothing_is_fetched(made, pictured, report, tmp_path):
         for name in ("src", "href"):
             assert element.attrs.get(name, "#").startswith(("#", "data:"))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (policy,) = [one.attrs["content"] for one in page.find("meta") if "http-equiv" in one.attrs]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert "@import" not in text
     assert "url(" not in text
