@@ -75,7 +75,7 @@ class WandbTracker:
         assert recipe.tracking.wandb is not None
         spec = recipe.tracking.wandb
         self = cls(None, folder, labels=dict(enumerate(classes.names)))
-        mode = _mode(folder)
+        mode = mode_of(folder)
         if mode != "disabled":
             self._run = self._guard(lambda: _begin(spec, recipe, folder, mode))
         if self._run is not None:
@@ -216,7 +216,7 @@ def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
     return run
 
 
-def _mode(folder: Path) -> str:
+def mode_of(folder: Path) -> str:
     """Choose online where that is possible without a question, and offline where a part of this run waits to be sent.
 
     Rows are sent in order: what is offline has to come before what follows.

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from importlib import metadata
 
 import pytest
-from tracked_runs import KILLED, RECIPE, differing, finished, kdseg, told_numbers
+from tracked_runs import differing, told_numbers
 
+from kdseg.engine.check.phases import check
 from kdseg.engine.run.tensorboard_tracker import TensorBoardTracker
+from kdseg.errors import ProblemsError
+
+STUDENT = """
+[models.student]
+backbone = "tiny"
+[terms.labels]
+learner = "student"
+loss = "cross_entropy"
+[tracking]
+"""
 
 
-@pytest.fixture(scope="module", params=[(), KILLED], ids=["whole", "killed and resumed, twice"])
-def run(request, tmp_path_factory):
-    """A finished run."""
-    folder = tmp_path_factory.mktemp("job")
-    (folder / "job.toml").write_text(RECIPE + "[tracking]\ntensorboard = true\n", encoding="utf-8")
-    return finished(folder, *request.param)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shown(run):
     """What TensorBoard would show of it."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -72,33 +76,21 @@ def test_a_failure_is_told_once_and_ends_nothing(tmp_path, caplog):
 
 
 def test_of_several_processes_one_writes(processes):
-    text = """[models.student]
-    backbone = "tiny"
-    [terms.labels]
-    learner = "student"
-    loss = "cross_entropy"
-    [tracking]
-    tensorboard = true
-    """
-    run = processes(2, text, "train.steps=2")
+    run = processes(2, STUDENT + "tensorboard = true\n", "train.steps=2")
     assert len(list((run / "tensorboard").iterdir())) == 1
 
 
-def test_check_says_how_to_install_it(tmp_path):
-    (tmp_path / "job.toml").write_text(RECIPE + "[tracking]\ntensorboard = true\n", encoding="utf-8")
-    hide = tmp_path / "sitecustomize.py"
-    hide.write_text(
-        "from importlib import metadata\n"
-        "version = metadata.version\n"
-        "def hiding(name):\n"
-        "    if name == 'tensorboard':\n"
-        "        raise metadata.PackageNotFoundError(name)\n"
-        "    return version(name)\n"
-        "metadata.version = hiding\n"
-    )
-    done = kdseg(tmp_path, "check", "job.toml", PYTHONPATH=str(tmp_path))
-    assert done.returncode == 2
-    assert (
-        "tracking.tensorboard: it needs tensorboard>=2.16 (not installed): pip install 'tensorboard>=2.16'"
-        in done.stderr
-    )
+def test_check_says_how_to_install_it(load, monkeypatch):
+    version = metadata.version
+
+    def hiding(name):
+        if name == "tensorboard":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", hiding)
+    with pytest.raises(ProblemsError) as error:
+        check(load(STUDENT + "tensorboard = true\n"))
+    told = "tracking.tensorboard: it needs tensorboard>=2.16 (not installed): pip install 'tensorboard>=2.16'"
+    assert str(error.value).endswith(told)
+    check(load(STUDENT))

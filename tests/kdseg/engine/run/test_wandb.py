@@ -7,28 +7,14 @@ import re
 import shlex
 import tomllib
 
-import pytest
 from tracked_runs import (
-    KILLED,
-    RECIPE,
     differing,
-    finished,
     told_numbers,
     wandb_all,
     wandb_config,
     wandb_files,
     wandb_history,
 )
-
-JOB = RECIPE + '[tracking]\nwandb = { project = "lab", tags = ["first"] }\n'
-
-
-@pytest.fixture(scope="module", params=[(), KILLED], ids=["whole", "killed and resumed, twice"])
-def run(request, tmp_path_factory):
-    """A finished run."""
-    folder = tmp_path_factory.mktemp("job")
-    (folder / "job.toml").write_text(JOB, encoding="utf-8")
-    return finished(folder, *request.param, WANDB_RUN_GROUP="study", WANDB_JOB_TYPE="arm")
 
 
 def is_shown(place):

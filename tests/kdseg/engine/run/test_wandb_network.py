@@ -11,6 +11,8 @@ from typing import ClassVar
 import pytest
 from tracked_runs import RECIPE, differing, kdseg, told_numbers, wandb_files, wandb_history
 
+from kdseg.engine.run.wandb_tracker import mode_of
+
 KEY = "0123456789abcdef" * 2 + "01234567"
 ANSWERS = {
     "RunResumeStatus": {"model": {"id": "m", "name": "kdseg", "entity": {"id": "e", "name": "me"}, "bucket": None}},
@@ -109,9 +111,26 @@ def test_a_service_that_goes_away_ends_no_run_and_the_end_says_how_to_send_the_r
     assert differing(history, wanted) == []
 
 
-def test_nobody_is_asked_for_a_key(tmp_path):
-    (tmp_path / "job.toml").write_text(RECIPE + "[tracking.wandb]\n", encoding="utf-8")
-    done = kdseg(tmp_path, "run", "job.toml", "--set", "train.steps=1", WANDB_MODE="online")
-    assert done.returncode == 0
-    assert "nobody is logged in here" in done.stderr
-    assert "Weights & Biases: offline, project kdseg" in done.stderr
+def test_nobody_is_asked_for_a_key(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert mode_of(tmp_path) == "offline"
+    (told,) = caplog.messages
+    assert "nobody is logged in here" in told
+    (tmp_path / ".netrc").write_text(f"machine api.wandb.ai login user password {KEY}\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert mode_of(tmp_path) == "online"
+    monkeypatch.delenv("WANDB_MODE")
+    assert mode_of(tmp_path) == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert mode_of(tmp_path) == "disabled"
+
+
+def test_a_run_that_began_offline_stays_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.delenv("WANDB_MODE")
+    assert mode_of(tmp_path) == "online"
+    (tmp_path / "wandb" / "offline-run-20260101_000000-x").mkdir(parents=True)
+    assert mode_of(tmp_path) == "offline"
