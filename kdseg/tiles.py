@@ -116,16 +116,18 @@ def tile_size(height: int, width: int) -> tuple[int, int]:
     return min(max(round(TILE * height / width), 48), 2 * TILE), TILE
 
 
-def of_components(maps: Values) -> Image:
-    """Paint the first three components k×h×w as red, green and blue; grey is 0, each end 2.5 standard deviations.
+def of_components(maps: Values, reach: Values) -> Image:
+    """Paint the first three components k×h×w as red, green and blue: grey is 0.
 
     Cells that are not finite are black; a component that is lacking adds nothing.
+
+    Args:
+        maps: the components.
+        reach: of each, the value whose shade is the brightest; its negative has the darkest.
     """
     painted = np.full((*maps.shape[1:], 3), _GREY, np.uint8)
-    for place, one in enumerate(maps[:3]):
-        finite = np.isfinite(one)
-        reach = 2.5 * float(one[finite].std()) if finite.any() else 0.0
-        level = np.where(finite, one, 0.0) / (reach or 1.0)
+    for place, (one, end) in enumerate(zip(maps[:3], reach, strict=False)):
+        level = np.nan_to_num(one) / (end if end > 0 else 1.0)
         painted[..., place] = np.clip(127.5 * (1 + level), 0, 255).round()
     painted[~np.isfinite(maps).all(0)] = 0
     return painted

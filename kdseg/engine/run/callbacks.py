@@ -26,7 +26,9 @@ def context_of(recipe: Recipe, label: str) -> CallbackContext:
     """Give what a recipe's callback is built for."""
     sources: dict[str, dict[str, None]] = {}
     for term in recipe.terms.values():
-        sources.setdefault(term.learner, {}).update(dict.fromkeys(term.sources))
+        learner = term.learns.participant
+        others = [head.participant for head in term.hears if head.participant != learner]
+        sources.setdefault(learner, {}).update(dict.fromkeys(others))
     return CallbackContext(
         label=label,
         metric=recipe.evaluate.metric,
