@@ -47,8 +47,13 @@ def lively_channels(features: Values, count: int) -> tuple[int, ...]:
 
 
 def dead_channels(features: Values) -> tuple[int, ...]:
-    """Give the channels that are one and the same value in all cells of all images: they tell nothing here."""
+    """Give the channels that are one and the same value in all cells of all images: they tell nothing here.
+
+    Where there is but one cell, those that are 0.
+    """
     flat = np.moveaxis(features, 1, 0).reshape(features.shape[1], -1)
+    if flat.shape[1] == 1:
+        return tuple(int(channel) for channel in np.flatnonzero(flat[:, 0] == 0))
     return tuple(int(channel) for channel in np.flatnonzero((flat == flat[:, :1]).all(1)))
 
 

@@ -109,6 +109,8 @@ class Row:
     title: str
     groups: Sequence[Group]
     notes: Sequence[str] = field(default=())
+    told: Sequence[str] = field(default=())
+    """Lines that are written behind the first group's tiles."""
 
 
 def tile_size(height: int, width: int) -> tuple[int, int]:
@@ -156,6 +158,8 @@ def sheet(heading: str, rows: Sequence[Row], size: tuple[int, int], columns: Seq
         write(whole, row.title, (8, top + _LINE + 12))
         for number, note in enumerate(row.notes, start=1):
             write(whole, note, (8, top + _LINE + 12 + number * _LINE), GREY)
+        for number, line in enumerate(row.told, start=1):
+            write(whole, line, (starts[0] + len(row.groups[0].tiles) * (width + _GAP) + 8, top + 12 + number * _LINE), GREY)
         for group, left in zip(row.groups, starts, strict=False):
             _set(whole, group, (top, left), size)
         top += height + _LINE + _GAP

@@ -72,7 +72,7 @@ class EarlyStopping(Callback):
 
 
 @frozen(kw_only=True)
-class HardwareUse(Callback):
+class Hardware(Callback):
     """Writes how fast the run is and what it takes of the machine, as `LABEL/images_per_second` and so on.
 
     Images a second, over all processes, and the share of a step that waits for its data; of this process and its
@@ -85,13 +85,13 @@ class HardwareUse(Callback):
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""
-        from kdseg_watch.hardware import Hardware
+        from kdseg_watch.hardware import MeasureHardware
 
-        return Hardware(ctx.label, self.every)
+        return MeasureHardware(ctx.label, self.every)
 
 
 @frozen(kw_only=True)
-class GradientNormsOf(Callback):
+class GradientNorms(Callback):
     """Writes the norm of each learner's gradient before it is clipped, as `LABEL/LEARNER`.
 
     It is that of the network's own weights. Where the recipe clips, `LABEL/LEARNER/clipped` is the share, so far, of the
@@ -111,9 +111,9 @@ class GradientNormsOf(Callback):
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""
-        from kdseg_watch.gradients import GradientNorms
+        from kdseg_watch.gradients import MeasureGradients
 
-        return GradientNorms(ctx.label, self.every, ctx.clips, by_stage=self.by_stage, updates=self.updates)
+        return MeasureGradients(ctx.label, self.every, ctx.clips, by_stage=self.by_stage, updates=self.updates)
 
 
 @frozen(kw_only=True)

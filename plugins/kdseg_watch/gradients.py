@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kdseg.hooks import RunView
 
 
-class GradientNorms(Hooks):
+class MeasureGradients(Hooks):
     """Measures the gradient of every so many steps of each learner."""
 
     def __init__(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GIB = 2**30
 
 
-class Hardware(Hooks):
+class MeasureHardware(Hooks):
     """Measures, and writes after every so many steps what they took.
 
     It keeps no state: it writes after the same steps whether the run was resumed or not.

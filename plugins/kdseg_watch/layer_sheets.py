@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float64]
 
 COMPONENTS = 3
+CHANNELS_TOLD = (
+    "where it looks: mean of |activation| over all channels, 1 is the map's root mean square",
+    "channels: activations; dark blue is 0, yellow high; blue below 0, red above where both occur",
+    "the scale at a row's end holds for all of it; what lies beyond has the last shade",
+)
+COMPONENTS_TOLD = (
+    "component: how far a cell lies along it",
+    "per cent: its share of the variance",
+    "RGB: 1 red, 2 green, 3 blue; grey is 0",
+)
+DIFFERENCE_TOLD = (
+    "mean of |activation| over all channels,",
+    "1 is the map's root mean square",
+    "rms: the difference's root mean square",
+)
 
 
 def channels_sheet(
@@ -45,7 +60,7 @@ def channels_sheet(
             )
             for tap, values in features.items()
         ]
-        sheets.append(_below_image(heading, image, rows))
+        sheets.append(_below_image(heading, image, rows, CHANNELS_TOLD))
     return sheet_below(sheets)
 
 
@@ -69,7 +84,7 @@ def components_sheet(features: Mapping[str, Values], images: Image, headings: Se
                 Row(tap, [Group([Tile(colours, "1-3 as RGB")]), Group.of([*maps[number]], captions, signed=True)],
                     notes_of(values))
             )  # fmt: skip
-        sheets.append(_below_image(heading, image, rows))
+        sheets.append(_below_image(heading, image, rows, COMPONENTS_TOLD))
     return sheet_below(sheets)
 
 
@@ -99,8 +114,8 @@ def difference_sheet(
                 Group.of([mine[number], theirs[number]], [*names], signed=False),
                 Group.of([difference], [f"{names[0]} - {names[1]}"], signed=True),
             ]
-            rows.append(Row(title, groups, [f"difference {rms:.2f}"]))
-        sheets.append(_below_image(heading, image, rows))
+            rows.append(Row(title, groups, [f"rms {rms:.2f}"]))
+        sheets.append(_below_image(heading, image, rows, DIFFERENCE_TOLD))
     return sheet_below(sheets)
 
 
@@ -114,13 +129,13 @@ def attention_pair(mine: Values, theirs: Values) -> tuple[Values, Values]:
 def notes_of(values: Values) -> list[str]:
     """Give what is written beside features N×C×h×w."""
     _, channels, height, width = values.shape
-    notes = [f"{channels} of {height}x{width}"]
+    notes = [f"{channels} channels", f"{height}x{width} cells"]
     lost = ~np.isfinite(values)
     if lost.any():
         notes.append(f"{lost.mean():.1%} not finite")
     dead = len(dead_channels(values))
     if dead:
-        notes.append(f"{dead} constant")
+        notes.append(f"{dead} of them constant")
     return notes
 
 
@@ -130,7 +145,9 @@ def _spread(maps: Values) -> Values:
     return spread
 
 
-def _below_image(heading: str, image: Image, rows: Sequence[Row]) -> Image:
-    """Set rows below the image that they belong to."""
+def _below_image(heading: str, image: Image, rows: Sequence[Row], told: Sequence[str]) -> Image:
+    """Set rows below the image that they belong to, and beside that how they are read."""
     groups = [Group([Tile(image)]), *(Group([]) for _ in rows[0].groups[1:])]
-    return sheet(heading, [Row("image", groups, [f"{image.shape[0]}x{image.shape[1]}"]), *rows], tile_size(*image.shape[:2]))
+    size = tile_size(*image.shape[:2])
+    first = Row("image", groups, [f"{image.shape[0]}x{image.shape[1]}"], told)
+    return sheet(heading, [first, *rows], size)
