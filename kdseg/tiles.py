@@ -146,9 +146,10 @@ def sheet(heading: str, rows: Sequence[Row], size: tuple[int, int], columns: Seq
     """
     height, width = size
     most = [max(len(row.groups[place].tiles) for row in rows) for place in range(len(rows[0].groups))]
+    scaled = [any(row.groups[place].span is not None for row in rows) for place in range(len(most))]
     starts = [_TITLE]
-    for count in most:
-        starts.append(starts[-1] + count * (width + _GAP) + _SCALE)
+    for count, behind in zip(most, scaled, strict=True):
+        starts.append(starts[-1] + count * (width + _GAP) + (_SCALE if behind else 3 * _GAP))
     top = _LINE + 12 + (_LINE if columns else 0)
     whole = blank(starts[-1], top + len(rows) * (height + _LINE + _GAP))
     write(whole, heading, (8, _LINE))

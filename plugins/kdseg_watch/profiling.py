@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Profile(Hooks):
-    """Profiles `count` steps after the first `first`, once in a run, and writes what was seen."""
+    """Profiles `count` steps after the first `first`, once in a run, and writes what was seen.
+
+    A step begins where the one before ended, so an evaluation between the two is part of it. One profile begins where
+    another has ended: torch dies of two at once.
+    """
+
+    _busy: ClassVar[bool] = False
 
     def __init__(self, label: str, first: int, count: int, rows: int) -> None:
         self._label, self._first, self._count, self._rows = label, first, count, rows
@@ -34,7 +40,7 @@ class Profile(Hooks):
         if self._profile is not None:
             self._end_step()
             self._seen += 1
-            if self._seen >= self._count:
+            if self._seen >= self._count or run.step >= run.total_steps:
                 self._finish(run)
                 return
             self._begin_step(run)
@@ -50,8 +56,8 @@ class Profile(Hooks):
         """Let go of the profiler."""
         if self._profile is not None:
             self._end_step()
-            self._profile.__exit__(None, None, None)
-            self._profile = None
+            found, self._profile, Profile._busy = self._profile, None, False
+            found.__exit__(None, None, None)
 
     def state_dict(self) -> dict[str, Any]:
         """Give whether it has written."""
@@ -62,8 +68,9 @@ class Profile(Hooks):
         self._done = state["done"]
 
     def _begin_where_due(self, run: RunView) -> None:
-        if self._done or self._profile is not None or not self._first <= run.step < run.total_steps:
+        if self._done or self._profile is not None or not self._first <= run.step < run.total_steps or Profile._busy:
             return
+        Profile._busy = True
         on_gpu = torch.cuda.is_available()
         self._profile = profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])])
         self._profile.__enter__()
@@ -79,7 +86,7 @@ class Profile(Hooks):
             self._step = None
 
     def _finish(self, run: RunView) -> None:
-        found, self._profile, self._done = self._profile, None, True
+        found, self._profile, self._done, Profile._busy = self._profile, None, True, False
         assert found is not None
         found.__exit__(None, None, None)
         folder = run.folder / "profile"
