@@ -38,7 +38,7 @@ class MeasureHardware(Hooks):
         self._processor = processor or process_tree
         self._last: float | None = None  # when the last step ended, where nothing but a step came since
         self._seconds: list[float] = []
-        self._waited: list[float] = []
+        self._told: list[Mapping[str, float]] = []
         self._times: Mapping[str, float] = {}
         self._began: tuple[float, float] | None = None  # clock and processor at the end of the last window
 
@@ -63,12 +63,13 @@ class MeasureHardware(Hooks):
         self._last = now
         if run.times is not self._times and run.times:
             self._times = run.times
-            self._waited.append(run.times["data_seconds"])
+            self._told.append(run.times)
         if run.step % self._every == 0:
             self._write(run, now)
 
     def _write(self, run: RunView, now: float) -> None:
-        seconds, waited, began = self._seconds, self._waited, self._began
+        began, told = self._began, self._told
+        seconds = self._seconds or [one["seconds"] for one in told]  # where something came between all of them
         busy, memory = self._processor()
         found = {"memory_gib": memory / GIB, **gpu()}
         if began is not None and now > began[0]:
@@ -76,11 +77,12 @@ class MeasureHardware(Hooks):
         if seconds:
             mean = sum(seconds) / len(seconds)
             found["images_per_second"] = run.images_per_step / mean
-            if waited:
-                found["data_wait_share"] = min(sum(waited) / len(waited) / mean, 1.0)
+            if told:
+                waited = sum(one["data_seconds"] for one in told) / len(told)
+                found["data_wait_share"] = min(waited / mean, 1.0)
         for name, value in found.items():
             run.record(f"{self._label}/{name}", round(value, 4))
-        self._seconds, self._waited, self._began = [], [], (now, busy)
+        self._seconds, self._told, self._began = [], [], (now, busy)
 
 
 def process_tree() -> tuple[float, int]:
