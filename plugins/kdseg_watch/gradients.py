@@ -44,15 +44,15 @@ class MeasureGradients(Hooks):
         if self._by_stage:
             self._found |= {f"{learner}/{part}": norm for part, norm in norms.items()}
         if self._updates:
-            self._before[learner] = [one.detach().clone() for one in network.parameters()]
+            self._before[learner] = [whole(one.detach()).clone() for one in network.parameters()]
 
     def on_step_end(self, run: RunView) -> None:
         """Write what was measured."""
         found, self._found = self._found, {}
         for learner, before in self._before.items():
-            after = list(run.participants[learner].parameters())
+            after = [whole(one.detach()) for one in run.participants[learner].parameters()]
             weights = norm_of(after)
-            moved = norm_of(new.detach() - old for new, old in zip(after, before, strict=True))
+            moved = norm_of(new - old for new, old in zip(after, before, strict=True))
             found |= {f"{learner}/weights": weights, f"{learner}/update": moved / weights}
         self._before = {}
         for name, norm in found.items():
@@ -83,7 +83,11 @@ def parts_of(network: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 def norm_of(tensors: Iterable[Tensor]) -> Tensor:
-    """Give the norm over all elements; of tensors that lie in parts over processes, all of which must ask, the whole's."""
-    norm = get_total_norm([one.detach() for one in tensors])
-    whole: Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    return whole.float()
+    """Give the norm over all elements of some tensors, whole ones or such as lie in parts over processes."""
+    return whole(get_total_norm([one.detach() for one in tensors])).float()
+
+
+def whole(tensor: Any) -> Tensor:
+    """Give a tensor whole; one that lies in parts over processes is gathered, for which all of them must ask."""
+    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return gathered

@@ -21,11 +21,11 @@ from kdseg.feature_maps import as_array, attention, dead_channels, principal_com
 from kdseg.recipe.load import load_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from kdseg.engine.learn.participants import Participant
 
@@ -116,7 +116,7 @@ def inspect_run(
 
 
 @torch.no_grad()
-def look(participant: Participant, images: Tensor, layers: Sequence[str]) -> dict[str, Seen]:
+def look(participant: Participant, images: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, Seen]:
     """Run a network, in eval mode, on one normalised image 1×3×H×W and look at some layers, in the order of running.
 
     What a layer makes is let go of at once: a large network of many layers needs no more memory than to predict. Of a
@@ -125,15 +125,12 @@ def look(participant: Participant, images: Tensor, layers: Sequence[str]) -> dic
     participant.set_training(False)
     seen: dict[str, Seen] = {}
 
-    def hook(name: str, module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+    def hook(name: str, module: nn.Module, _inputs: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor) and output.numel() and output.dtype.is_floating_point:
             seen.pop(name, None)
             seen[name] = _seen(type(module).__name__, output)
 
-    handles = [
-        resolve_tap(participant.backbone, participant.module, name).register_forward_hook(partial(hook, name))
-        for name in layers
-    ]
+    handles = [module.register_forward_hook(partial(hook, name)) for name, module in layers.items()]
     try:
         logits = participant.logits(images)
     finally:
@@ -168,15 +165,16 @@ def _seen(kind: str, output: Tensor) -> Seen:
     return Seen(layer=layer, attention=attention(values)[0], components=principal_components(values, 3).maps[0])
 
 
-def _layers_of(participant: Participant, taps: Sequence[str], *, every_layer: bool) -> list[str]:
+def _layers_of(participant: Participant, taps: Sequence[str], *, every_layer: bool) -> dict[str, nn.Module]:
     """Give the layers of a participant that are asked for and that it has."""
+    backbone, network = participant.backbone, participant.module
     if taps:
         known = _known(participant)
-        return [tap for tap in dict.fromkeys(taps) if tap in known]
-    stages = list(participant.backbone.taps(participant.module))
+        return {tap: resolve_tap(backbone, network, tap) for tap in taps if tap in known}
+    stages = dict(backbone.taps(network))
     if stages and not every_layer:
         return stages
-    return [name for name, module in participant.module.named_modules() if name and not [*module.children()]]
+    return {name: module for name, module in network.named_modules() if name and not [*module.children()]}
 
 
 def _known(participant: Participant) -> list[str]:
