@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Row", "Span", "Tile", "of_components", "sheet", "sheet_below", "tile_size"]
 
-TILE = 150
-"""Columns of a tile."""
+TILE, NARROWEST, WIDEST = 160, 128, 192
+"""Columns of the tiles of large images, and the least and the most of those of small ones, which are not shrunk."""
+_LEAST_ROW = 62
+"""Rows that a title and three notes take."""
 _TITLE, _SCALE, _LINE, _GAP = 150, 78, 17, 6
 _BLUE, _WHITE, _RED = (33, 102, 172), (247, 247, 247), (178, 24, 43)
 _GREY = 128
@@ -114,8 +116,10 @@ class Row:
 
 
 def tile_size(height: int, width: int) -> tuple[int, int]:
-    """Give the size of the tiles of images of a height and width: alike in shape, as far as words leave it."""
-    return min(max(round(TILE * height / width), 48), 2 * TILE), TILE
+    """Give the size of the tiles of images of a height and width, so that small ones have their cells alike in size."""
+    factor = -(-NARROWEST // width) if width < WIDEST else TILE / width
+    factor = min(factor, 2 * WIDEST / height)
+    return max(round(height * factor), 1), max(round(width * factor), 1)
 
 
 def of_components(maps: Values, reach: Values) -> Image:
@@ -151,7 +155,8 @@ def sheet(heading: str, rows: Sequence[Row], size: tuple[int, int], columns: Seq
     for count, behind in zip(most, scaled, strict=True):
         starts.append(starts[-1] + count * (width + _GAP) + (_SCALE if behind else 3 * _GAP))
     top = _LINE + 12 + (_LINE if columns else 0)
-    whole = blank(starts[-1], top + len(rows) * (height + _LINE + _GAP))
+    below = max(height, _LEAST_ROW) + _LINE + _GAP
+    whole = blank(starts[-1], top + len(rows) * below)
     write(whole, heading, (8, _LINE))
     for text, left in zip(columns, starts, strict=False):
         write(whole, text, (left, 2 * _LINE + 4))
@@ -163,7 +168,7 @@ def sheet(heading: str, rows: Sequence[Row], size: tuple[int, int], columns: Seq
             write(whole, line, (starts[0] + len(row.groups[0].tiles) * (width + _GAP) + 8, top + 12 + number * _LINE), GREY)
         for group, left in zip(row.groups, starts, strict=False):
             _set(whole, group, (top, left), size)
-        top += height + _LINE + _GAP
+        top += below
     return whole
 
 
