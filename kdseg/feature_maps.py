@@ -41,7 +41,7 @@ def lively_channels(features: Values, count: int) -> tuple[int, ...]:
     A channel with a value that is not finite comes last.
     """
     flat = np.moveaxis(features, 1, 0).reshape(features.shape[1], -1)
-    lost = ~np.isfinite(flat).all(1)
+    lost = np.logical_not(np.isfinite(flat).all(1))
     variance = np.where(lost, -1.0, np.where(lost[:, None], 0.0, flat).var(1))
     return tuple(int(channel) for channel in np.argsort(-variance, kind="stable")[:count])
 
@@ -54,7 +54,8 @@ def dead_channels(features: Values) -> tuple[int, ...]:
     flat = np.moveaxis(features, 1, 0).reshape(features.shape[1], -1)
     if flat.shape[1] == 1:
         return tuple(int(channel) for channel in np.flatnonzero(flat[:, 0] == 0))
-    return tuple(int(channel) for channel in np.flatnonzero((flat == flat[:, :1]).all(1)))
+    same = np.equal(flat, flat[:, :1])
+    return tuple(int(channel) for channel in np.flatnonzero(same.all(1)))
 
 
 def principal_components(features: Values, count: int) -> Components:

@@ -39,8 +39,8 @@ class Span:
     """
 
     end: float
-    signed: bool
-    beyond: bool
+    signed: bool = field(kw_only=True)
+    beyond: bool = field(kw_only=True)
     """Whether some values lie beyond."""
 
     @classmethod
@@ -53,7 +53,7 @@ class Span:
         most = float(sizes.max(initial=0.0))
         end = float(np.percentile(sizes, _MOST)) if len(sizes) else 0.0
         end = end if end > most / 10 else most  # else nearly all is 0, and what is not is to be seen
-        return cls(end, signed, most > end)
+        return cls(end, signed=signed, beyond=most > end)
 
     def paint(self, values: Values) -> Image:
         """Paint values h×w as RGB h×w×3."""
@@ -165,7 +165,12 @@ def sheet(heading: str, rows: Sequence[Row], size: tuple[int, int], columns: Seq
         for number, note in enumerate(row.notes, start=1):
             write(whole, note, (8, top + _LINE + 12 + number * _LINE), GREY)
         for number, line in enumerate(row.told, start=1):
-            write(whole, line, (starts[0] + len(row.groups[0].tiles) * (width + _GAP) + 8, top + 12 + number * _LINE), GREY)
+            write(
+                whole,
+                line,
+                (starts[0] + len(row.groups[0].tiles) * (width + _GAP) + 8, top + 12 + number * _LINE),
+                GREY,
+            )
         for group, left in zip(row.groups, starts, strict=False):
             _set(whole, group, (top, left), size)
         top += below

@@ -59,9 +59,9 @@ class EarlyStopping(Callback):
         default="greater", validator=in_(_MODES)
     )
     patience: Annotated[int, "evaluations without a rise before the run ends"] = field(default=5, validator=ge(1))
-    min_rise: Annotated[
-        float, "a score must be better than the best by more than this, 0 to below 1, to be a rise"
-    ] = field(default=0.0, validator=[ge(0), lt(1)])
+    min_rise: Annotated[float, "a score must be better than the best by more than this, 0 to below 1, to be a rise"] = (
+        field(default=0.0, validator=[ge(0), lt(1)])
+    )
 
     def build(self, ctx: CallbackContext) -> Hooks:
         """Make the watcher."""
@@ -94,8 +94,8 @@ class Hardware(Callback):
 class GradientNorms(Callback):
     """Writes the norm of each learner's gradient before it is clipped, as `LABEL/LEARNER`.
 
-    It is that of the network's own weights. Where the recipe clips, `LABEL/LEARNER/clipped` is the share, so far, of the
-    steps looked at in which it was greater than that. A gradient that grows while the loss does not fall, or that is
+    It is that of the network's own weights. Where the recipe clips, `LABEL/LEARNER/clipped` is the share, so far, of
+    the steps looked at in which it was greater than that. A gradient that grows while the loss does not fall, or that is
     clipped nearly always, asks for a lower learning rate.
     """
 

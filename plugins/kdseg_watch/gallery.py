@@ -138,4 +138,3 @@ def compared(run: RunView, ctx: CallbackContext, learner: str, source: str) -> t
         learner = "student" if "student" in run.participants else next(iter([*ctx.sources, *run.participants]))
     others = [*ctx.sources.get(learner, ()), *(name for name in run.participants if name != learner)]
     return learner, source or next(iter(others), None)
-

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class MeasureGradients(Hooks):
     """Measures the gradient of every so many steps of each learner."""
 
-    def __init__(
-        self, label: str, every: int, clips: Mapping[str, float], *, by_stage: bool, updates: bool
-    ) -> None:
+    def __init__(self, label: str, every: int, clips: Mapping[str, float], *, by_stage: bool, updates: bool) -> None:
         self._label, self._every, self._clips = label, every, clips
         self._by_stage, self._updates = by_stage, updates
         self._steps: dict[str, int] = {}  # by learner, those that it began

@@ -42,16 +42,16 @@ class MeasureHardware(Hooks):
         self._times: Mapping[str, float] = {}
         self._began: tuple[float, float] | None = None  # clock and processor at the end of the last window
 
-    def on_run_start(self, run: RunView) -> None:
+    def on_run_start(self, run: RunView) -> None:  # noqa: ARG002 (the event's own shape)
         """Look at the clocks."""
         self._last = None
         self._began = self._clock(), self._processor()[0]
 
-    def on_evaluation_end(self, run: RunView) -> None:
+    def on_evaluation_end(self, run: RunView) -> None:  # noqa: ARG002
         """What comes now is no part of a step."""
         self._last = None
 
-    def on_checkpoint(self, run: RunView) -> None:
+    def on_checkpoint(self, run: RunView) -> None:  # noqa: ARG002
         """What comes now is no part of a step."""
         self._last = None
 
@@ -101,7 +101,7 @@ def process_tree() -> tuple[float, int]:
 
 
 def gpu() -> dict[str, float]:
-    """Give what torch holds on the GPU, the most so far, and where nvidia-ml-py is there how busy it is; else nothing."""
+    """Give what torch held of the GPU at most and, where nvidia-ml-py is there, how busy it is; nothing without one."""
     if not torch.cuda.is_available():
         return {}
     found = {"gpu_memory_gib": torch.cuda.max_memory_allocated() / GIB}

@@ -141,7 +141,9 @@ def notes_of(values: Values) -> list[str]:
 
 def _spread(maps: Values) -> Values:
     """Give the standard deviation of each component over all images."""
-    spread: Values = np.sqrt(np.nanmean(np.square(maps), axis=(0, 2, 3))) if np.isfinite(maps).any() else maps[0, :, 0, 0]
+    spread: Values = (
+        np.sqrt(np.nanmean(np.square(maps), axis=(0, 2, 3))) if np.isfinite(maps).any() else maps[0, :, 0, 0]
+    )
     return spread
 
 

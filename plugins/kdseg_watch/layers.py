@@ -103,8 +103,8 @@ class DrawLayers(Hooks):
                     [self._told(run, one) for one in ids],
                 )
                 caption = (
-                    f"Where {self._learner} and {self._source} look, as the mean of |a| over the channels divided by the "
-                    "map's root mean square, and the difference: red where the learner looks more, blue where less."
+                    f"Where {self._learner} and {self._source} look, as the mean of |a| over the channels divided by "
+                    "the map's root mean square, and the difference: red where the learner looks more, blue where less."
                 )
                 run.show(f"{self._ctx.label}-difference", sheet, caption)
 
@@ -115,8 +115,8 @@ class DrawLayers(Hooks):
         if self._options.show == "components":
             if run.is_main:
                 caption = (
-                    f"Principal components of {name}'s stages, red over blue for their two signs, with the share of the "
-                    "variance that each explains; as RGB the first three at once, grey where all are 0."
+                    f"Principal components of {name}'s stages, red and blue for their two signs, with the share of "
+                    "the variance that each explains; as RGB the first three at once, grey where all are 0."
                 )
                 run.show(f"{self._ctx.label}-{name}", components_sheet(features, images, headings), caption)
             return
@@ -126,7 +126,7 @@ class DrawLayers(Hooks):
         if run.is_main:
             caption = (
                 f"The stages of {name}: where it looks (the mean of |a| over the channels, 1 is the map's root mean "
-                "square), and the channels that varied most in the first picture, all of a row by the scale on its right."
+                "square), and the channels that varied most in the first picture, all of a row by the scale behind it."
             )
             run.show(f"{self._ctx.label}-{name}", channels_sheet(features, chosen, images, headings), caption)
 

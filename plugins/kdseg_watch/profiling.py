@@ -52,7 +52,7 @@ class Profile(Hooks):
             self._end_step()
             self._finish(run)
 
-    def on_exception(self, run: RunView, error: BaseException) -> None:
+    def on_exception(self, run: RunView, error: BaseException) -> None:  # noqa: ARG002 (the event's own shape)
         """Let go of the profiler."""
         if self._profile is not None:
             self._end_step()

@@ -19,23 +19,23 @@ GREY = (128, 128, 128)
 
 
 def test_the_middle_of_a_signed_span_is_white_and_its_ends_are_blue_and_red():
-    blue, white, red = Span(2.0, True, False).paint(np.array([[-2.0, 0.0, 2.0]]))[0]
+    blue, white, red = Span(2.0, signed=True, beyond=False).paint(np.array([[-2.0, 0.0, 2.0]]))[0]
     assert white.min() > 240
     assert blue[2] > 150 > blue[0]
     assert red[0] > 150 > red[2]
 
 
 def test_equal_sizes_of_both_signs_are_equally_far_from_white():
-    low, high = Span(4.0, True, False).paint(np.array([[-1.0, 1.0]]))[0].astype(int)
+    low, high = Span(4.0, signed=True, beyond=False).paint(np.array([[-1.0, 1.0]]))[0].astype(int)
     white = np.array([247, 247, 247])
-    ends = Span(4.0, True, False).paint(np.array([[-4.0, 4.0]]))[0].astype(int)
+    ends = Span(4.0, signed=True, beyond=False).paint(np.array([[-4.0, 4.0]]))[0].astype(int)
     for shade, end in zip((low, high), ends, strict=True):
         np.testing.assert_allclose(shade - white, (end - white) / 4, atol=1)
 
 
 def test_what_lies_beyond_has_the_last_shade_and_what_is_no_number_is_grey():
     for signed in (True, False):
-        painted = Span(1.0, signed, True).paint(np.array([[1.0, 9.0, np.nan, np.inf, -np.inf]]))[0]
+        painted = Span(1.0, signed=signed, beyond=True).paint(np.array([[1.0, 9.0, np.nan, np.inf, -np.inf]]))[0]
         assert (painted[0] == painted[1]).all()
         assert (painted[2:] == GREY).all()
 

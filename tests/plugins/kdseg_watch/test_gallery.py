@@ -169,7 +169,9 @@ def test_the_columns_are_those_that_are_asked_for(train):
 
 @pytest.mark.parametrize("option", ["learner", "source"])
 def test_an_unknown_participant_is_told_before_the_first_step(train, option):
-    with pytest.raises(KdsegError, match=f"callbacks.shown.{option}: 'techer' is no participant; did you mean 'teacher"):
+    with pytest.raises(
+        KdsegError, match=f"callbacks.shown.{option}: 'techer' is no participant; did you mean 'teacher"
+    ):
         train(RECIPE + f'{option} = "techer"')
 
 

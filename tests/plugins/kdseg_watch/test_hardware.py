@@ -94,7 +94,10 @@ def test_times_that_are_told_late_count_once(machine, hooks):
 
 def test_the_process_tree_counts_what_children_take():
     _, before = process_tree()
-    code = "import time; b = bytearray(200 << 20); t = time.process_time()\nwhile time.process_time() < t + 0.5: pass\nprint(flush=True); time.sleep(60)"
+    code = (
+        "import time; b = bytearray(200 << 20); t = time.process_time()\n"
+        "while time.process_time() < t + 0.5: pass\nprint(flush=True); time.sleep(60)"
+    )
     seconds = process_tree()[0]
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:

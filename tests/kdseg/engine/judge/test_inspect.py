@@ -60,8 +60,8 @@ def test_the_numbers_are_those_of_the_modules(train, folder, picture):
     for name, layers in found.items():
         wanted = by_hand(run, name, image)
         assert [*layers] == [*wanted]
-        for layer, values in wanted.items():
-            one, values = layers[layer], values.double()
+        for layer, single in wanted.items():
+            one, values = layers[layer], single.double()
             assert one.shape == values.shape[1:]
             assert one.min == pytest.approx(values.min().item(), abs=1e-6)
             assert one.max == pytest.approx(values.max().item(), abs=1e-6)
@@ -142,7 +142,9 @@ def test_a_picture_is_not_written_over(train, folder, picture):
 def test_a_frozen_source_is_what_its_recipe_says(train, folder, picture):
     teacher = train(RECIPE, name="teachers")
     frozen = f'frozen = true\nweights = {{ run = "{teacher.folder}", model = "teacher", which = "last" }}\n'
-    text = RECIPE.replace('backbone = { use = "tiny", width = 6 }\n', f'backbone = {{ use = "tiny", width = 6 }}\n{frozen}')
+    text = RECIPE.replace(
+        'backbone = { use = "tiny", width = 6 }\n', f'backbone = {{ use = "tiny", width = 6 }}\n{frozen}'
+    )
     text = text.replace('[terms.teacher-labels]\nlearner = "teacher"\nloss = "cross_entropy"\n', "")
     run = train(text, name="students")
     found = inspect_run(run.folder, picture[0], folder / "out.png", **EVERYTHING)

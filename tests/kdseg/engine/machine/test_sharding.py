@@ -141,7 +141,9 @@ def test_callbacks_see_the_same_gradients_and_weights(request, together, load, t
     assert len(found) > 50
     assert [[*line] for line in found] == [[*line] for line in wanted]
     for line, like in zip(found, wanted, strict=True):
-        assert line == {name: value if name == "kind" else pytest.approx(value, rel=1e-5) for name, value in like.items()}
+        assert line == {
+            name: value if name == "kind" else pytest.approx(value, rel=1e-5) for name, value in like.items()
+        }
 
 
 def test_a_run_is_resumed_bit_for_bit_with_or_without_sharding(
