@@ -300,6 +300,14 @@ class CallbackContext:
     """The name of its table in the recipe."""
     metric: str
     """What the recipe judges learners by; greater is better."""
+    scores: tuple[str, ...] = ()
+    """The names of all scores of a participant that it could judge by."""
+    terms: tuple[str, ...] = ()
+    """The names of all."""
+    sources: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """With whom each learner's terms compare it, by the learner's name."""
+    clips: Mapping[str, float] = field(factory=dict)
+    """By learner, the norm beyond which its gradient is clipped; without those that are not."""
 
 
 @frozen(kw_only=True)

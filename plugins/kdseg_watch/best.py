@@ -1,4 +1,4 @@
-"""Keeping the models of the best evaluations."""
+"""Keeping the models of the best evaluations, and of every so many."""
 
 from __future__ import annotations
 
@@ -6,55 +6,61 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from kdseg.hooks import Hooks
-from kdseg_watch.scores import require_participant, score_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kdseg.hooks import RunView
+    from kdseg_watch.scores import Judge
 
 
 class KeepBest(Hooks):
-    """Keeps the learners as they were at the best evaluations; of equal ones the earlier."""
+    """Keeps the learners as they were at the best evaluations, of equal ones the earlier; and at every so many."""
 
-    def __init__(self, label: str, participant: str, metric: str, keep: int) -> None:
-        self._label, self._participant, self._metric, self._keep = label, participant, metric, keep
-        self._kept: dict[str, float] = {}  # scores by folder name, in the order of the steps
+    def __init__(self, judge: Judge, keep: int, every: int) -> None:
+        self._judge, self._keep, self._every = judge, keep, every
+        self._kept: dict[str, float] = {}  # values of the best by folder name, in the order of the steps
+        self._regular: list[str] = []  # the folders of every so many
+        self._evaluations = 0
 
     def on_run_start(self, run: RunView) -> None:
-        """See that the participant exists before hours are spent, and take stock of the folder.
+        """See that what it judges by exists before hours are spent, and take stock of the folder.
 
         A killed run may have gone on after the checkpoint that is resumed: it may have kept models that the checkpoint
         does not know, and dropped others for them.
         """
-        require_participant(run, self._label, self._participant)
+        self._judge.require(run)
         there = {path.name: path for path in self._folder(run).glob("step-*")}
         if run.is_main:
-            for name in there.keys() - self._kept.keys():
+            for name in there.keys() - self._kept.keys() - set(self._regular):
                 shutil.rmtree(there[name])
-        self._kept = {name: score for name, score in self._kept.items() if name in there}
+        self._kept = {name: value for name, value in self._kept.items() if name in there}
 
     def on_evaluation_end(self, run: RunView) -> None:
-        """Keep this evaluation's models where it is among the best, and drop what it displaces."""
-        score = score_of(run, self._participant, self._metric)
+        """Keep this evaluation's models where they are to be kept, and drop what they displace."""
+        self._evaluations += 1
         name = f"step-{run.step:08d}"
-        scores = {**self._kept, name: score}
-        best = sorted(scores, key=scores.__getitem__, reverse=True)[: self._keep]  # stable: the earlier of equals
-        if name not in best:
-            return
-        run.keep_models(self._folder(run) / name)
+        if self._every and self._evaluations % self._every == 0:
+            self._regular.append(name)
+        value = self._judge.value(run)
+        values = self._kept if value is None else {**self._kept, name: value}
+        best = sorted(values, key=lambda one: self._judge.gain(0.0, values[one]))[: self._keep]  # of equals the earlier
+        if name in best or name in self._regular:
+            run.keep_models(self._folder(run) / name)
         if run.is_main:
-            for displaced in self._kept.keys() - set(best):
+            for displaced in self._kept.keys() - set(best) - set(self._regular):
                 shutil.rmtree(self._folder(run) / displaced)
-        self._kept = {kept: score for kept, score in scores.items() if kept in best}
+        self._kept = {kept: value for kept, value in values.items() if kept in best}
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the scores of what is kept."""
-        return {"kept": self._kept}
+        """Give what is kept."""
+        return {"kept": self._kept, "regular": self._regular, "evaluations": self._evaluations}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them up again."""
+        """Take it up again."""
         self._kept = dict(state["kept"])
+        self._regular = list(state.get("regular", []))
+        self._evaluations = state.get("evaluations", 0)
 
     def _folder(self, run: RunView) -> Path:
-        return run.folder / f"models-{self._label}"
+        return run.folder / f"models-{self._judge.label}"

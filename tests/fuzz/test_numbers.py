@@ -81,6 +81,12 @@ MEANT_OPTIONS = {
     "kdseg/early_stopping.min_rise": [0],
     "kdseg/early_stopping.patience": [HUGE],  # it never stops
     "kdseg/checkpoint.keep": [HUGE],
+    "kdseg/checkpoint.every": [0, HUGE],  # none; never
+    "kdseg/gallery.every": [HUGE],  # at the run's end alone
+    "kdseg/layer_images.every": [HUGE],  # likewise
+    "kdseg/hardware.every": [HUGE],  # never
+    "kdseg/gradient_norms.every": [HUGE],  # a learner's first step alone
+    "kdseg/profiler.first": [0, HUGE],  # the first steps; the last ones
 }
 BY_NAME = ("optimizer", "schedule", "augment", "critic")
 

@@ -112,6 +112,7 @@ def test_there_are_those_that_the_documentation_names():
         "teacher_small",
         "teacher_student_friendly",
         "warm_up_then_distil",
+        "watched",
     }
     assert set(STUDIES) >= {"alternation_study"}
 

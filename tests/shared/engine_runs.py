@@ -78,12 +78,20 @@ def weights_fixture() -> Callable[..., dict[str, torch.Tensor]]:
 _TIMED = {"log.txt", "environment.json", "recipe.toml", "checksums.json", "report.html"}
 
 
+def _without(text: str, *keys: str) -> dict[str, Any]:
+    return {key: _hidden(value) for key, value in json.loads(text).items() if key not in keys}
+
+
+def _hidden(value: Any) -> Any:
+    """Leave of what a callback called `hardware` wrote that it is there."""
+    if not isinstance(value, dict):
+        return value
+    return {key: key.startswith("hardware/") or _hidden(item) for key, item in value.items()}
+
+
 @pytest.fixture(name="contents")
 def contents_fixture() -> Callable[[Path], dict[str, Any]]:
     """Give all that a run leaves, but for what tells the time, a place, or the length of a text that tells the time."""
-
-    def without(text: str, *keys: str) -> dict[str, Any]:
-        return {key: value for key, value in json.loads(text).items() if key not in keys}
 
     def contents(run: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -91,11 +99,13 @@ def contents_fixture() -> Callable[[Path], dict[str, Any]]:
             name = str(file.relative_to(run))
             if name == "metrics.jsonl":
                 every = file.read_text(encoding="utf-8").splitlines()
-                found[name] = [without(line, "seconds", "data_seconds") for line in every]
+                found[name] = [_hidden(_without(line, "seconds", "data_seconds")) for line in every]
             elif file.name == "state.json":
-                found[name] = without(file.read_text(encoding="utf-8"), "metrics_position")
+                found[name] = _without(file.read_text(encoding="utf-8"), "metrics_position")
             elif file.name == "summary.json":
-                found[name] = without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
+                found[name] = _without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
+            elif file.parent.name == "profile":
+                found[name] = "times"
             elif file.is_file() and file.name not in _TIMED:
                 found[name] = file.read_bytes()
         return found

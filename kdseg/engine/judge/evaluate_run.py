@@ -9,17 +9,12 @@ from rich.progress import Progress
 from kdseg.components import KINDS, Metric
 from kdseg.data.images import Normalise
 from kdseg.engine.folders.run_folder import RECIPE, find_run
-from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.judge.evaluate import evaluate
-from kdseg.engine.learn.build import build_participants
+from kdseg.engine.judge.participants import refuse_unknown, trained_participants
 from kdseg.engine.machine.processes import Processes
-from kdseg.engine.models.model import model_folder
-from kdseg.engine.models.weights import load_settled, weighted_models
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
-from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.load import load_recipe
-from kdseg.recipe.schema import Frozen
 from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
@@ -67,24 +62,12 @@ def evaluate_run(
         assert isinstance(judge, Metric)
         if judge not in judges:
             judges.append(judge)
-    names = list(models or recipe.models)
-    for name in names:
-        if name not in recipe.models:
-            raise KdsegError(
-                f"the run has no participant {name!r}{did_you_mean(name, recipe.models)}; it has "
-                f"{', '.join(recipe.models)}"
-            )
+    refuse_unknown(recipe, models)
     samples = open_split(recipe, split, judges)
     refuse_unlabelled(samples, split)
     processes = Processes.start(recipe.train)
     classes = recipe.data.dataset.class_table()
-    participants = build_participants(recipe, len(classes), processes.device, names)
-    settled = {name: weights for name, _, weights in weighted_models(recipe)}
-    for name, participant in participants.items():
-        if isinstance(recipe.models[name], Frozen):
-            load_settled(name, participant.backbone, settled[name], participant.module)
-        else:
-            load_weights(participant.module, model_folder(run, name) / f"{which}.safetensors")
+    participants = trained_participants(run, recipe, models, which, processes.device)
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=-(-len(samples) // processes.world))

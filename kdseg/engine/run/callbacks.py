@@ -9,6 +9,8 @@ from attrs import define, field
 
 from kdseg.components import CallbackContext
 from kdseg.errors import KdsegError
+from kdseg.metrics.segmentation import scores_to_judge_by
+from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,27 @@ if TYPE_CHECKING:
     from kdseg.recipe.schema import Recipe
 
 log = logging.getLogger(__name__)
+
+
+def context_of(recipe: Recipe, label: str) -> CallbackContext:
+    """Give what a recipe's callback is built for."""
+    sources: dict[str, dict[str, None]] = {}
+    for term in recipe.terms.values():
+        learner = term.learns.participant
+        others = [head.participant for head in term.hears if head.participant != learner]
+        sources.setdefault(learner, {}).update(dict.fromkeys(others))
+    return CallbackContext(
+        label=label,
+        metric=recipe.evaluate.metric,
+        scores=scores_to_judge_by(recipe.evaluate.metrics),
+        terms=tuple(recipe.terms),
+        sources={name: tuple(found) for name, found in sources.items()},
+        clips={
+            name: model.clip
+            for name, model in recipe.models.items()
+            if isinstance(model, Learner) and model.clip is not None
+        },
+    )
 
 
 @define(kw_only=True, eq=False)
@@ -45,10 +68,7 @@ class Callbacks:
         """
         ordered = sorted(recipe.callbacks.items(), key=lambda item: item[1].order)
         return cls(
-            hooks={
-                label: callback.build(CallbackContext(label=label, metric=recipe.evaluate.metric))
-                for label, callback in ordered
-            },
+            hooks={label: callback.build(context_of(recipe, label)) for label, callback in ordered},
             strict=frozenset(label for label, callback in ordered if all_strict or callback.strict),
             watchers=watchers,
         )

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import kdseg_watch
 from kdseg.components import CallbackContext
 from kdseg.errors import KdsegError
-from kdseg_watch.components import Checkpoint, EarlyStopping, Gallery
+from kdseg_watch.components import Checkpoint, EarlyStopping, GradientNorms, Hardware, Profiler
+from kdseg_watch.picture_components import Gallery, LayerImages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,6 @@ class FakeRun:
     batch: Any = None
     classes: Any = None
     is_main: bool = True
-    comparisons: list[tuple[Path, int]] = field(default_factory=list)
     stopped: str | None = None
 
     @property
@@ -56,9 +56,6 @@ class FakeRun:
         if self.is_main:
             (folder / "student").mkdir(parents=True)
             (folder / "student" / "step").write_text(str(self.step))
-
-    def save_comparison(self, path: Path, images: int) -> None:
-        self.comparisons.append((path, images))
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -77,7 +74,7 @@ class FakeRun:
 
 
 def built(callback: Callback, metric: str = "miou") -> Hooks:
-    return callback.build(CallbackContext(label="mine", metric=metric))
+    return callback.build(CallbackContext(label="mine", metric=metric, scores=("miou", "pixel_accuracy")))
 
 
 def resumed(callback: Callback, hooks: Hooks, run: FakeRun) -> Hooks:
@@ -100,7 +97,9 @@ def names_of_best(scores: Sequence[float], keep: int) -> dict[str, str]:
 
 
 def test_the_hook_hands_over_the_callbacks() -> None:
-    assert list(kdseg_watch.kdseg_callbacks()) == [Checkpoint, EarlyStopping, Gallery]
+    assert set(kdseg_watch.kdseg_callbacks()) == {
+        Checkpoint, EarlyStopping, Gallery, GradientNorms, Hardware, LayerImages, Profiler,
+    }  # fmt: skip
 
 
 @given(scores=SCORES, keep=st.integers(1, 4))
@@ -250,15 +249,78 @@ def test_a_score_that_cannot_be_ranked_is_told(tmp_path: Path, callback: type[Ca
         run.evaluated(hooks, 0, float("nan"))
 
 
-def test_gallery_asks_for_a_picture_an_evaluation(tmp_path: Path) -> None:
-    run, hooks = FakeRun(tmp_path), built(Gallery(images=6))
+# Other metrics
+
+
+CONTEXT = CallbackContext(label="mine", metric="miou", scores=("miou", "pixel_accuracy"), terms=("labels", "mimic"))
+
+
+def judged(callback: Callback, run: FakeRun, values: Sequence[float], name: str) -> Hooks:
+    """Let a callback see a value at evaluation after evaluation."""
+    hooks = callback.build(CONTEXT)
     hooks.on_run_start(run)
-    run.evaluated(hooks, 0, 0.5)
-    run.evaluated(hooks, 1, 0.4)
-    assert run.comparisons == [
-        (tmp_path / "pictures" / "mine-00000010.png", 6),
-        (tmp_path / "pictures" / "mine-00000020.png", 6),
-    ]
+    for number, value in enumerate(values):
+        run.step, run.values = 10 * (number + 1), {name: value}
+        hooks.on_evaluation_end(run)
+    return hooks
+
+
+@given(losses=SCORES, keep=st.integers(1, 4))
+def test_checkpoint_keeps_the_lowest_losses(losses: list[float], keep: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = FakeRun(Path(folder))
+        judged(Checkpoint(metric="loss/mimic", mode="less", keep=keep), run, losses, "loss/mimic")
+        assert run.kept() == names_of_best([-loss for loss in losses], keep)
+
+
+@given(scores=SCORES, keep=st.integers(1, 3), every=st.integers(1, 4))
+def test_checkpoint_keeps_every_so_many_beside_the_best(scores: list[float], keep: int, every: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = FakeRun(Path(folder))
+        callback = Checkpoint(metric="pixel_accuracy", keep=keep, every=every)
+        hooks = judged(callback, run, scores, "val/student/pixel_accuracy")
+        regular = {f"step-{10 * n:08d}": str(10 * n) for n in range(every, len(scores) + 1, every)}
+        assert run.kept() == names_of_best(scores, keep) | regular
+        before = run.kept()
+        resumed(callback, hooks, run)
+        assert run.kept() == before
+
+
+def test_early_stopping_waits_for_a_loss_to_fall(tmp_path: Path) -> None:
+    run, callback = FakeRun(tmp_path), EarlyStopping(metric="loss/labels", mode="less", patience=2, min_rise=0.1)
+    judged(callback, run, [2.0, 1.5, 1.45], "loss/labels")
+    assert run.stopped is None
+    judged(callback, run, [2.0, 1.5, 1.45, 1.41], "loss/labels")
+    assert run.stopped == "loss/labels has not fallen below 1.5000 for 2 evaluations"
+
+
+@pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
+def test_a_term_that_did_not_count_yet_is_waited_for(tmp_path: Path, callback: type[Callback]) -> None:
+    run = FakeRun(tmp_path)
+    hooks = judged(callback(metric="loss/mimic"), run, [1.0, 2.0, 3.0], "loss/labels")
+    assert run.stopped is None
+    assert run.kept() == {}
+    run.values = {"loss/mimic": 0.5}
+    hooks.on_evaluation_end(run)
+    assert "0.5" in json.dumps(hooks.state_dict())
+
+
+@pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("mioo", "did you mean 'miou'?"),
+        ("loss/mimick", "did you mean 'loss/mimic'?"),
+        ("xyz", "there are miou, pixel_accuracy, loss/labels, loss/mimic"),
+        ("gradients/student", "there are miou, pixel_accuracy, loss/labels, loss/mimic"),  # another on each process
+    ],
+)
+def test_an_unknown_metric_is_told_before_the_first_step(
+    tmp_path: Path, callback: type[Callback], metric: str, hint: str
+) -> None:
+    with pytest.raises(KdsegError) as refused:
+        callback(metric=metric).build(CONTEXT).on_run_start(FakeRun(tmp_path))
+    assert str(refused.value) == f"callbacks.mine.metric: {metric!r} is no score and no term's value; {hint}"
 
 
 @pytest.mark.parametrize(
@@ -269,6 +331,14 @@ def test_gallery_asks_for_a_picture_an_evaluation(tmp_path: Path) -> None:
         (EarlyStopping, {"min_rise": -0.1}),
         (EarlyStopping, {"min_rise": float("nan")}),
         (Gallery, {"images": 0}),
+        (Gallery, {"columns": ()}),
+        (Gallery, {"columns": ("imag",)}),
+        (Checkpoint, {"mode": "least"}),
+        (LayerImages, {"channels": 0}),
+        (LayerImages, {"show": "all"}),
+        (Hardware, {"every": 0}),
+        (GradientNorms, {"every": 0}),
+        (Profiler, {"count": 0}),
     ],
 )
 def test_an_option_out_of_range_is_refused(callback: type[Callback], options: dict[str, Any]) -> None:

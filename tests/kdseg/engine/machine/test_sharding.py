@@ -132,6 +132,20 @@ def test_sharded_learners_take_the_steps_of_one_process(
     )
 
 
+def test_callbacks_see_the_same_gradients_and_weights(request, together, load, train, folder, lines):
+    norms = '[callbacks.norms]\nuse = "gradient_norms"\nevery = 1\nby_stage = true\nupdates = true\n'
+    alone = train(RECIPE + PRECISE + norms, name="alone")
+    request.getfixturevalue("fsdp")
+    run = sharded_run(together, load(RECIPE + PRECISE + norms), folder)
+    found, wanted = lines(run, "callback"), lines(alone, "callback")
+    assert len(found) > 50
+    assert [[*line] for line in found] == [[*line] for line in wanted]
+    for line, like in zip(found, wanted, strict=True):
+        assert line == {
+            name: value if name == "kind" else pytest.approx(value, rel=1e-5) for name, value in like.items()
+        }
+
+
 def test_a_run_is_resumed_bit_for_bit_with_or_without_sharding(
     fsdp, together, load, folder, witness, assert_same, monkeypatch
 ):

@@ -1,0 +1,175 @@
+"""What the stages of networks make of the same images, drawn again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+
+from kdseg.errors import KdsegError, did_you_mean
+from kdseg.feature_maps import as_array, lively_channels
+from kdseg.hooks import Hooks
+from kdseg_watch.gallery import compared
+from kdseg_watch.layer_sheets import channels_sheet, components_sheet, difference_sheet
+from kdseg_watch.scores import require_participant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from kdseg.components import CallbackContext
+    from kdseg.hooks import RunView
+    from kdseg_watch.picture_components import LayerImages
+
+    Image = npt.NDArray[np.uint8]
+    Values = npt.NDArray[np.float64]
+
+ARROW = "->"
+
+
+class DrawLayers(Hooks):
+    """Draws features of participants, and the differences between a learner and its source."""
+
+    def __init__(self, ctx: CallbackContext, options: LayerImages) -> None:
+        self._ctx, self._options = ctx, options
+        self._taps: dict[str, tuple[str, ...]] = {}  # by participant, those that are drawn
+        self._learner: str = options.learner
+        self._source: str | None = options.source
+        self._pairs: list[tuple[str, str]] = []
+        self._evaluations = 0
+        self._chosen: dict[str, dict[str, list[int]]] = {}  # channels by participant and tap, once for all pictures
+
+    def on_run_start(self, run: RunView) -> None:
+        """Find out what to draw.
+
+        Raises:
+            KdsegError: a participant or a tap does not exist.
+        """
+        options, label = self._options, self._ctx.label
+        for name in options.participants:
+            require_participant(run, label, name, "participants")
+        shown = options.participants or (() if options.between else tuple(run.participants))
+        self._taps = {name: self._taps_of(run, name) for name in shown}
+        for tap in options.taps:
+            if shown and not any(tap in taps for taps in self._taps.values()):
+                raise self._no_tap("taps", tap, shown[0], run)
+        if options.between:
+            self._learner, self._source = compared(run, self._ctx, options.learner, options.source)
+            if self._source is None:
+                raise KdsegError(f"callbacks.{label}.between: the run has nobody to compare {self._learner} with")
+            self._pairs = [self._pair(run, text, self._learner, self._source) for text in options.between]
+
+    def on_evaluation_end(self, run: RunView) -> None:
+        """Draw, where it is this evaluation's turn."""
+        self._evaluations += 1
+        if self._options.unit == "evaluation" and (
+            self._evaluations % self._options.every == 0 or run.step >= run.total_steps
+        ):
+            self._draw(run)
+
+    def on_step_end(self, run: RunView) -> None:
+        """Draw, where it is this step's turn."""
+        if self._options.unit == "step" and run.step % self._options.every == 0:
+            self._draw(run)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what was chosen, and how many evaluations there were."""
+        return {"evaluations": self._evaluations, "chosen": self._chosen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self._evaluations, self._chosen = state["evaluations"], state["chosen"]
+
+    def _draw(self, run: RunView) -> None:
+        samples = run.samples(self._options.images)
+        size = samples[0].image.shape[1::-1]
+        images = np.stack([cv2.resize(one.image, size, interpolation=cv2.INTER_AREA) for one in samples])
+        ids = [one.id for one in samples]
+        for name, taps in self._taps.items():
+            self._draw_one(run, name, self._features(run, name, images, taps), images, ids)
+        if self._pairs:
+            assert self._source is not None
+            ours, theirs = (tuple(dict.fromkeys(one[side] for one in self._pairs)) for side in (0, 1))
+            mine = self._features(run, self._learner, images, ours)
+            other = self._features(run, self._source, images, theirs)
+            if run.is_main:
+                sheet = difference_sheet(
+                    (self._learner, self._source),
+                    {(one, two): (mine[one], other[two]) for one, two in self._pairs},
+                    images,
+                    [self._told(run, one) for one in ids],
+                )
+                caption = (
+                    f"Where {self._learner} and {self._source} look, as the mean of |a| over the channels divided by "
+                    "the map's root mean square, and the difference: red where the learner looks more, blue where less."
+                )
+                run.show(f"{self._ctx.label}-difference", sheet, caption)
+
+    def _draw_one(
+        self, run: RunView, name: str, features: Mapping[str, Values], images: Image, ids: Sequence[str]
+    ) -> None:
+        headings = [f"{name}: {self._told(run, one)}" for one in ids]
+        if self._options.show == "components":
+            if run.is_main:
+                caption = (
+                    f"Principal components of {name}'s stages, red and blue for their two signs, with the share of "
+                    "the variance that each explains; as RGB the first three at once, grey where all are 0."
+                )
+                run.show(f"{self._ctx.label}-{name}", components_sheet(features, images, headings), caption)
+            return
+        chosen = self._chosen.setdefault(name, {})
+        for tap, values in features.items():
+            chosen.setdefault(tap, list(lively_channels(values, self._options.channels)))
+        if run.is_main:
+            caption = (
+                f"The stages of {name}: where it looks (the mean of |a| over the channels, 1 is the map's root mean "
+                "square), and the channels that varied most in the first picture, all of a row by the scale behind it."
+            )
+            run.show(f"{self._ctx.label}-{name}", channels_sheet(features, chosen, images, headings), caption)
+
+    def _features(self, run: RunView, name: str, images: Image, taps: Sequence[str]) -> dict[str, Values]:
+        """Give features, of all processes alike: networks may lie in parts over them."""
+        found = run.features(name, torch.from_numpy(images), taps)
+        return {tap: as_array(found[tap]) for tap in taps}
+
+    def _told(self, run: RunView, image: str) -> str:
+        return f"step {run.step}, image {image}"
+
+    def _taps_of(self, run: RunView, name: str) -> tuple[str, ...]:
+        """Give the taps that are drawn of a participant: those asked for that it has, or its stages."""
+        there = known_taps(run, name)
+        if self._options.taps:
+            return tuple(tap for tap in self._options.taps if tap in there)
+        if not run.taps(name):
+            raise KdsegError(
+                f"callbacks.{self._ctx.label}.taps: {name} offers no stages; name submodules of its network, or other "
+                "`participants`"
+            )
+        return run.taps(name)
+
+    def _pair(self, run: RunView, text: str, learner: str, source: str) -> tuple[str, str]:
+        """Read the taps of a pair, or of one name for both."""
+        parts = [part.strip() for part in text.split(ARROW)]
+        if len(parts) > 2 or not all(parts):  # noqa: PLR2004 (learner and source)
+            raise KdsegError(
+                f"callbacks.{self._ctx.label}.between: {text!r} is no pair of taps; write "
+                f'"encoder.3 {ARROW} encoder.3", learner first'
+            )
+        for tap, name in ((parts[0], learner), (parts[-1], source)):
+            if tap not in known_taps(run, name):
+                raise self._no_tap("between", tap, name, run)
+        return parts[0], parts[-1]
+
+    def _no_tap(self, option: str, tap: str, name: str, run: RunView) -> KdsegError:
+        known: Iterable[str] = known_taps(run, name)
+        hint = did_you_mean(tap, known) or f"; there are {', '.join(run.taps(name))}"
+        return KdsegError(f"callbacks.{self._ctx.label}.{option}: {name} has no tap {tap!r}{hint}")
+
+
+def known_taps(run: RunView, name: str) -> list[str]:
+    """Give the stages of a participant, then the dotted paths of its submodules."""
+    modules = (path for path, _ in run.participants[name].named_modules() if path)
+    return list(dict.fromkeys((*run.taps(name), *modules)))
