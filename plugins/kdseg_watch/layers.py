@@ -90,27 +90,28 @@ class DrawLayers(Hooks):
         ids = [one.id for one in samples]
         for name, taps in self._taps.items():
             self._draw_one(run, name, self._features(run, name, images, taps), images, ids)
-        if self._pairs:
-            assert self._source is not None
-            ours, theirs = (tuple(dict.fromkeys(one[side] for one in self._pairs)) for side in (0, 1))
-            mine = self._features(run, self._learner, images, ours)
-            other = self._features(run, self._source, images, theirs)
-            if run.is_main:
-                sheet = difference_sheet(
-                    (self._learner, self._source),
-                    {(one, two): (mine[one], other[two]) for one, two in self._pairs},
-                    images,
-                    [self._told(run, one) for one in ids],
-                )
-                caption = (
-                    f"Where {self._learner} and {self._source} look, as the mean of |a| over the channels divided by "
-                    "the map's root mean square, and the difference: red where the learner looks more, blue where less."
-                )
-                run.show(f"{self._ctx.label}-difference", sheet, caption)
+        if self._pairs and self._source is not None:
+            self._draw_pairs(run, self._source, images, ids)
+
+    def _draw_pairs(self, run: RunView, source: str, images: Image, ids: Sequence[str]) -> None:
+        """Draw where learner and source look, and the difference."""
+        ours, theirs = (tuple(dict.fromkeys(one[side] for one in self._pairs)) for side in (0, 1))
+        mine = self._features(run, self._learner, images, ours)
+        other = self._features(run, source, images, theirs)
+        if not run.is_main:
+            return
+        both = {(one, two): (mine[one], other[two]) for one, two in self._pairs}
+        sheet = difference_sheet((self._learner, source), both, images, [self._told(run, one) for one in ids])
+        caption = (
+            f"Where {self._learner} and {source} look, as the mean of |a| over the channels divided by the map's root "
+            "mean square, and the difference: red where the learner looks more, blue where less."
+        )
+        run.show(f"{self._ctx.label}-difference", sheet, caption)
 
     def _draw_one(
         self, run: RunView, name: str, features: Mapping[str, Values], images: Image, ids: Sequence[str]
     ) -> None:
+        """Draw a participant's stages; the channels are chosen on all processes, for each keeps them."""
         headings = [f"{name}: {self._told(run, one)}" for one in ids]
         if self._options.show == "components":
             if run.is_main:
@@ -133,6 +134,9 @@ class DrawLayers(Hooks):
     def _features(self, run: RunView, name: str, images: Image, taps: Sequence[str]) -> dict[str, Values]:
         """Give features, of all processes alike: networks may lie in parts over them."""
         found = run.features(name, torch.from_numpy(images), taps)
+        for tap in taps:
+            if getattr(found.get(tap), "ndim", 0) != 4:  # noqa: PLR2004 (images, channels, height, width)
+                raise KdsegError(f"{name} makes no map at {tap}; name others in `taps`")
         return {tap: as_array(found[tap]) for tap in taps}
 
     def _told(self, run: RunView, image: str) -> str:
