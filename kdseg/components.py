@@ -56,8 +56,22 @@ class Backbone(Component):
     H and W of 32 or more; or a dict with those under ``"logits"`` and further heads under names of their own.
     """
 
+    program: ClassVar[bool] = False
+    """Whether it runs a file that holds a whole network: `weights` names it, `open` is given it, and it cannot learn.
+    """
+
     def build(self, ctx: BackboneContext) -> nn.Module:
         """Make the network, its first weights drawn from torch's global generator."""
+        raise NotImplementedError
+
+    def open(self, module: nn.Module, file: Path) -> None:
+        """Of a program: let a module that `build` made run what a file holds.
+
+        The module may lie on the meta device. It must still open the file, and give the right shapes for images there.
+
+        Raises:
+            KdsegError: the file holds no such program, naming it and the mend.
+        """
         raise NotImplementedError
 
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:  # noqa: ARG002 (a default for networks without stages)
@@ -80,6 +94,8 @@ class DatasetContext:
     """`data.seed` where the recipe says it: for datasets whose samples stay the same whatever the recipe's seed is."""
     extras: tuple[str, ...] = ()
     """What `Sample.extras` must hold where the dataset has it: what the metrics that judge the split ask for."""
+    by_split: Mapping[str, Dataset] = field(factory=dict)
+    """The dataset of each split, where a recipe gives some of them options of their own."""
 
 
 class Dataset(Component):

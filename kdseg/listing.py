@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from attrs import evolve, frozen
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kdseg.data")
 
-Unpaired = Literal["refuse", "skip"]
+Unpaired = Annotated[
+    Literal["refuse", "skip"],
+    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log',
+]
+"""What a dataset's option says of files without a partner, with its help."""
 _NAMED = 3  # files of those that are skipped
 
 

@@ -18,6 +18,8 @@ class Proposal:
     """Of the dataset, as plain data of TOML, but for `root`: the folder that was shown."""
     notes: tuple[str, ...]
     """What was assumed, a sentence each: they become comments above the dataset's table."""
+    class_notes: tuple[str, ...] = ()
+    """What was assumed of the classes, likewise; a file of their names takes its place."""
     images: Mapping[str, int]
     """Images of each split."""
     sizes: Mapping[tuple[int, int], int]

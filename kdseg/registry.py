@@ -152,18 +152,25 @@ def check_requirements(entry: Entry) -> None:
     Raises:
         KdsegError: some are not; the text gives the pip command.
     """
-    if not entry.cls.requires:
-        return
+    if entry.cls.requires:
+        refuse_unmet(f"{entry.kind.name} {entry.qualified}", entry.cls.requires)
+
+
+def refuse_unmet(who: str, requires: Iterable[str]) -> None:
+    """Check that optional libraries are installed, by metadata alone.
+
+    Raises:
+        KdsegError: some are not; the text says who needs them and gives the pip command.
+    """
     from packaging.requirements import InvalidRequirement, Requirement
 
     told, wanted = [], []
-    for line in entry.cls.requires:
+    for line in requires:
         try:
             requirement = Requirement(line)
         except InvalidRequirement as error:
             raise KdsegError(
-                f"{entry.kind.name} {entry.qualified}: its requirement {line!r} cannot be read ({error}); "
-                "tell the plugin's author"
+                f"{who}: its requirement {line!r} cannot be read ({error}); tell the plugin's author"
             ) from error
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue
@@ -175,7 +182,7 @@ def check_requirements(entry: Entry) -> None:
             told.append(f"{line} ({f'found {found}' if found else 'not installed'})")
             wanted.append(f"'{line}'")
     if told:
-        raise KdsegError(f"{entry.kind.name} {entry.qualified} needs {', '.join(told)}: pip install {' '.join(wanted)}")
+        raise KdsegError(f"{who} needs {', '.join(told)}: pip install {' '.join(wanted)}")
 
 
 def breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:

@@ -15,10 +15,13 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+CACHE = tempfile.mkdtemp(prefix="kdseg-tests-")  # nothing of the user's own is read or written
 os.environ |= {
     "NO_ALBUMENTATIONS_UPDATE": "1",  # it asks a server for its newest version otherwise
     "WANDB_MODE": "offline",
-    "KDSEG_CACHE": tempfile.mkdtemp(prefix="kdseg-tests-"),  # nothing of the user's own is read or written
+    "KDSEG_CACHE": CACHE,
+    "HF_HOME": f"{CACHE}/hf",
+    "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",  # read by torch when a test loads it: on tiny networks, threads that wait cost more
 }
 os.environ.pop("KDSEG_DISABLE_PLUGINS", None)

@@ -23,7 +23,7 @@ settings_option = click.option(
 )
 
 
-def _window(text: str) -> tuple[int, int]:
+def window_size(text: str) -> tuple[int, int]:
     """Read height and width of a window: ``512x1024``."""
     found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     size = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -57,7 +57,7 @@ def view_options(command: Command) -> Command:
         ),
         click.option(
             "--window",
-            type=_window,
+            type=window_size,
             metavar="HEIGHTxWIDTH",
             help="What to see at once; larger than the image: all of it.",
         ),

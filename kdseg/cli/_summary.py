@@ -34,9 +34,11 @@ def print_finished(finished: Finished, *, as_json: bool) -> None:
         ],
     )
     folder = display_path(Path(summary["folder"]))
+    report = Path(summary["folder"]) / "report.html"
     print_rows(
         "where",
         [
+            *([("report", f"{folder}/report.html", "all of it on one page, for a browser")] if report.exists() else []),
             ("models", f"{folder}/models", 'kdseg.load("RUN") gives one'),
             ("pictures", f"{folder}/pictures/comparison.png", "image, truth and predictions side by side"),
             ("numbers", f"{folder}/metrics.jsonl", "every step and evaluation"),

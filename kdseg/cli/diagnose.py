@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     "--reference", type=click.Path(path_type=Path), metavar="RUN",
     help="A run, or a copy of a models/NAME folder, whose probabilities are a target beside the labels.",
 )  # fmt: skip
+@click.option(
+    "--reference-model", metavar="NAME",
+    help="Which participant of that run: the one named student, or the only one, if left out.",
+)  # fmt: skip
 @click.option("--split", default="val", show_default=True, help="Which split of the first target's dataset.")
 @click.option(
     "--model", "models", multiple=True,

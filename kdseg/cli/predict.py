@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 import click
@@ -34,16 +35,16 @@ def command(
 ) -> None:
     """Segment images with a network that a run trained.
 
-    RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files or folders. For each image
-    NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the image;
-    with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. Images of folders
-    within a folder are found too, and written into folders of the same names. The network sees an image as it is, at
-    once, unless options say otherwise.
+    RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files, folders or videos. For each
+    image NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the
+    image; with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. Images of
+    folders within a folder are found too, and written into folders of the same names. The network sees an image as it
+    is, at once, unless options say otherwise. Of a video NAME.mp4 comes NAME_overlay.mp4, frame by frame.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files
 
-    written = predict_files(
+    done = predict_files(
         run,
         images,
         output,
@@ -54,5 +55,16 @@ def command(
         views={name: value for name, value in views.items() if value is not None},
         console=console_with_log(),
     )
-    what = "*_mask.png and *_overlay.png" if benchmark is None else f"*.png, as {benchmark} takes them"
-    click.echo(f"{written} images: {output}/{what}")
+    if done.images:
+        what = "*_mask.png and *_overlay.png" if benchmark is None else f"*.png, as {benchmark} takes them"
+        click.echo(f"{done.images} images: {output}/{what}")
+    if done.videos:
+        click.echo(f"{done.videos} videos: {output}/*_overlay.mp4")
+    if len(done.seconds) == 1:  # no rate
+        return
+    rate = len(done.seconds) / done.whole
+    click.echo(
+        f"{1000 * median(done.seconds):.1f} ms from an image to its classes (median of {len(done.seconds)}); "
+        f"{rate:.1f} images a second with all reading and writing",
+        err=True,
+    )

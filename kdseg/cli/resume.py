@@ -17,8 +17,8 @@ def command(run: Path, as_json: bool) -> None:
     """
     from kdseg.cli._console import console_with_log
     from kdseg.cli._summary import print_finished
-    from kdseg.engine.machine.progress import ConsoleProgress
+    from kdseg.engine.run.live_table import progress_on
     from kdseg.engine.run.start import resume_run
 
     console = console_with_log()
-    print_finished(resume_run(run, console=lambda: ConsoleProgress(console)), as_json=as_json)
+    print_finished(resume_run(run, console=lambda: progress_on(console)), as_json=as_json)

@@ -23,8 +23,8 @@ def command(recipe: str, settings: tuple[str, ...], resume: bool, as_json: bool)
 
     from kdseg.cli._console import console_with_log
     from kdseg.cli._summary import print_finished
-    from kdseg.engine.machine.progress import ConsoleProgress
+    from kdseg.engine.run.live_table import progress_on
     from kdseg.engine.run.start import run_recipe
 
     console = console_with_log()
-    print_finished(run_recipe(loaded, resume=resume, console=lambda: ConsoleProgress(console)), as_json=as_json)
+    print_finished(run_recipe(loaded, resume=resume, console=lambda: progress_on(console)), as_json=as_json)

@@ -39,6 +39,14 @@ class ClassTable:
         """Give the number of classes."""
         return len(self.names)
 
+    def of(self, classes: Sequence[int]) -> ClassTable:
+        """Give some of them, in the order of their indices."""
+        return ClassTable(
+            names=tuple(self.names[n] for n in classes),
+            colours=tuple(self.colours[n] for n in classes),
+            categories=tuple(self.categories[n] for n in classes) if self.categories else (),
+        )
+
 
 @frozen(kw_only=True, eq=False)
 class Sample:

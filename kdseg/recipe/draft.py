@@ -46,7 +46,7 @@ def draft(dataset: str, root: Path, proposal: Proposal, recipe: Path) -> str:
     if not same_size:
         document["evaluate"] = {"batch_size": 1}
     head = _comment("A small student learns from the labels alone, as a start. Written by kdseg init, which assumed:")
-    notes = "".join(_comment(note, "- ") for note in proposal.notes)
+    notes = "".join(_comment(note, "- ") for note in (*proposal.notes, *proposal.class_notes))
     return f"{head}{notes}{dumps(document)}"
 
 

@@ -40,7 +40,9 @@ class Weights:
         "the newest finished run of this recipe, here or in its own folder; trained first where there is none",
     ] = None
     run: Annotated[Path | None, "or this run's folder"] = None
-    file: Annotated[Path | None, "or this file: safetensors, or what torch.save wrote of tensors"] = None
+    file: Annotated[
+        Path | None, "or this file: safetensors, what torch.save wrote of tensors, or the index.json of several"
+    ] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
@@ -241,6 +243,7 @@ class Tracking:
     """Where the numbers go besides the run's own files."""
 
     wandb: Annotated[Wandb | None, "Weights & Biases, offline unless you are logged in; left out: not used"] = None
+    tensorboard: Annotated[bool, "write files for TensorBoard, in the run's folder"] = False
     insight_every: Annotated[int, "steps from one look at each term's gradient to the next; 0: never"] = field(
         default=50, validator=[ge(0), le(MOST_STEPS)]
     )

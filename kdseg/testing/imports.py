@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("torch", "accelerate", "wandb", "albumentations", "cv2", "numpy", "safetensors")
+HEAVY = ("torch", "accelerate", "wandb", "albumentations", "cv2", "numpy", "safetensors", "jinja2")
 """Libraries that cost a command line a noticeable time: plugins import them inside `build`."""
 
 

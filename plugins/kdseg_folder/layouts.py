@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import evolve, frozen
 
 from kdseg import Dataset
+from kdseg.listing import Unpaired
 from kdseg.roots import find_root
 
 if TYPE_CHECKING:
     from kdseg import ClassTable, DatasetContext, Samples
     from kdseg.mask_values.masks import ValueReader
-
-_UNPAIRED = (
-    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
-)
 
 
 @frozen(kw_only=True)
@@ -31,7 +28,7 @@ class PascalVOC(Dataset):
     name: ClassVar[str] = "pascal_voc"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     root: Annotated[Path | None, "the folder VOC2012; default: $KDSEG_DATA/pascal_voc, then $KDSEG_PASCAL_VOC"] = None
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give background and the 20 classes."""
@@ -76,7 +73,7 @@ class ADE20K(Dataset):
     root: Annotated[Path | None, "the folder ADEChallengeData2016; default: $KDSEG_DATA/ade20k, then $KDSEG_ADE20K"] = (
         None
     )
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 150 classes."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from attrs import field, frozen
 from attrs.validators import ge, lt
 
 from kdseg import did_you_mean
+from kdseg.listing import Unpaired
 from kdseg.mask_values.by_values import ByValues
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ class Folder(ByValues):
     split_seed: Annotated[int, "shares images out otherwise; the recipe's seed changes nothing here"] = field(
         default=0, validator=ge(0)
     )
-    unpaired: Annotated[
-        Literal["refuse", "skip"],
-        'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log',
-    ] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def __attrs_post_init__(self) -> None:
         """Refuse shares that leave nothing to train on."""
@@ -121,7 +119,7 @@ class Folder(ByValues):
         """
         from kdseg_folder.samples import folder_samples
 
-        return folder_samples(self, ctx.split, self.reader())
+        return folder_samples(self, ctx, self.reader())
 
     @classmethod
     def propose(cls, folder: Path) -> Proposal | None:

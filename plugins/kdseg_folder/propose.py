@@ -34,6 +34,7 @@ def propose(folder: Path) -> Proposal:
     layout = find_layout(folder, looks_like_mask)
     options: dict[str, Any] = {"images": layout.images}
     notes: list[str] = []
+    class_notes: list[str] = []
     values: dict[str, float] = {}
     if layout.masks:
         options["masks"] = layout.masks
@@ -43,10 +44,9 @@ def propose(folder: Path) -> Proposal:
     if layout.masks:
         masks = _some([folder / files[1] for files in layout.files.values()], MOST_READ)
         contents = look_into(masks)
-        meaning, more = conclude(contents)
+        meaning, class_notes = conclude(contents)
         options |= meaning
         values = contents.shares
-        notes += more
         if len(masks) < len(layout.files):
             notes.append(f"{len(masks)} of {len(layout.files)} masks were read: kdseg data reads all.")
     else:
@@ -56,7 +56,14 @@ def propose(folder: Path) -> Proposal:
         notes.append(f"{len(layout.lonely)} images have no mask and are left out, {layout.lonely[0]} the first.")
     read = [read_rgb(folder / files[0], upright=False) for files in _some(list(layout.files.values()), _SIZED)]
     sizes = Counter((image.shape[0], image.shape[1]) for image in read)
-    return Proposal(options=options, notes=tuple(notes), images=images, sizes=dict(sizes.most_common()), values=values)
+    return Proposal(
+        options=options,
+        notes=tuple(notes),
+        class_notes=tuple(class_notes),
+        images=images,
+        sizes=dict(sizes.most_common()),
+        values=values,
+    )
 
 
 def _splits(folder: Path, layout: Layout) -> tuple[dict[str, Any], dict[str, int], list[str]]:

@@ -16,40 +16,35 @@ from kdseg_folder.patterns import find
 from kdseg_folder.shares import group_keys, share_out
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from kdseg import MaskReader
+    from kdseg import DatasetContext, MaskReader
     from kdseg_folder.options import Folder
 
 SPLIT = "{split}"
 
 
-def folder_samples(options: Folder, split: str, reader: MaskReader) -> ImageSamples:
+def folder_samples(options: Folder, ctx: DatasetContext, reader: MaskReader) -> ImageSamples:
     """List a split, in the order of the images' keys.
 
     Raises:
         KdsegError: a folder or list is missing, or nothing says which images are the split's.
     """
-    listing = list_split(options, split)
-    again = list(_seen_before(options, split, listing))
-    return ImageSamples.of(evolve(listing, defects=(*listing.defects, *again)), reader)
-
-
-def list_split(options: Folder, split: str) -> Listing:
-    """Bring images and masks of a split together.
-
-    Raises:
-        KdsegError: as `folder_samples` does.
-    """
-    images, masks, defects = _files(options, split)
+    tables = {split: other for split, other in ctx.by_split.items() if isinstance(other, type(options))}
+    tables |= {ctx.split: options}
+    images, masks, defects = _files(tables, ctx.split)
     listing = unlabelled(images) if masks is None else paired(images, masks, options.unpaired)
-    return evolve(listing, defects=(*listing.defects, *defects))
+    again = _seen_before(tables, ctx.split, listing)
+    return ImageSamples.of(evolve(listing, defects=(*listing.defects, *defects, *again)), reader)
 
 
-def _files(options: Folder, split: str) -> tuple[Files, Files | None, list[Defect]]:
+def _files(tables: Mapping[str, Folder], split: str) -> tuple[Files, Files | None, list[Defect]]:
     """Give the images of a split, its masks, and what is wrong with how they are told from others'."""
-    refuse_unsaid(options, split)
+    options = tables[split]
+    train = tables.get("train", options)
+    if (options.root, options.images) == (train.root, train.images):
+        refuse_unsaid(options, split)
     word = options.split_names.get(split, split)
     images = _find(options, "images", word, split)
     masks = _find(options, "masks", word, split) if options.masks else None
@@ -131,12 +126,13 @@ def only(files: Files, keys: Collection[str]) -> Files:
     )
 
 
-def _seen_before(options: Folder, split: str, listing: Listing) -> Iterator[Defect]:
+def _seen_before(tables: Mapping[str, Folder], split: str, listing: Listing) -> Iterator[Defect]:
     """Tell of images that an earlier split has, too, in the same file or in a copy."""
+    options = tables[split]
     mine = [files[0] for files in listing.files.values()]
     for earlier in options.splits[: options.splits.index(split)]:
         try:
-            theirs = list(_files(options, earlier)[0].by_stem.values())
+            theirs = list(_files({earlier: options, **tables}, earlier)[0].by_stem.values())
         except KdsegError:  # told where that split is opened
             continue
         for one, other in _copies(mine, theirs):

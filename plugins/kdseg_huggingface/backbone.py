@@ -31,10 +31,10 @@ def _height_and_width(_: Any, __: Attribute[tuple[int, ...]], value: tuple[int, 
 class HFSegmentation(Backbone):
     """A segmentation network of transformers, built from its configuration with fresh weights.
 
-    Its trained weights are a file like any other: `weights = { file = "segformer/model.safetensors" }`. With another
-    number of classes than the file's, a learner takes all but the head by `partial = true`, and a frozen one says by
-    `class_map` what its classes are. Networks that predict masks, such as Mask2Former and EoMT, give the logarithm of
-    each class's score at each pixel.
+    Its trained weights are a file like any other: `weights = { file = "segformer/model.safetensors" }`, or the
+    `model.safetensors.index.json` of several. With another number of classes than the file's, a learner takes all but
+    the head by `partial = true`, and a frozen one says by `class_map` what its classes are. Networks that predict
+    masks, such as Mask2Former and EoMT, give the logarithm of each class's score at each pixel.
     """
 
     name: ClassVar[str] = "hf_segmentation"

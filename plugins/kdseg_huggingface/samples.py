@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kdseg import KdsegError, Sample, cache_folder, did_you_mean, read_rgb
+from kdseg import KdsegError, Sample, did_you_mean, read_rgb
+from kdseg_huggingface.rows import open_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from kdseg.mask_values.masks import ValueReader
     from kdseg_huggingface.dataset import HuggingFace
 
-_WHOLE, _PART = "dataset_dict.json", "state.json"
-"""By which a folder is known that `save_to_disk` wrote: of a DatasetDict, and of a Dataset."""
-
 
 def open_split(options: HuggingFace, split: str) -> HFSamples:
     """Open a split.
@@ -26,12 +24,10 @@ def open_split(options: HuggingFace, split: str) -> HFSamples:
     Raises:
         KdsegError: it is not there, or lacks a column.
     """
-    word, rows = (_parquet if options.files else _saved)(options, split)
-    place = options.root / word
+    place, rows = open_rows(options, split)
     columns = [options.image, *([options.mask] if options.mask else [])]
     for option, column in zip(("image", "mask"), columns, strict=False):
         if column not in rows.column_names:
-            found = ", ".join(rows.column_names)
             hint = did_you_mean(column, rows.column_names)
             found = ", ".join(rows.column_names)
             raise KdsegError(f'{place}: has no column {column!r}{hint}; it has {found}; say {option} = "…"')
@@ -84,48 +80,6 @@ class HFSamples:
         if content is None:
             raise KdsegError(f"{name}: is empty; each row has an image and a mask")
         return name, content
-
-
-def _saved(options: HuggingFace, split: str) -> tuple[str, Any]:
-    """Open a split of what `save_to_disk` wrote."""
-    from datasets import load_from_disk
-
-    root = options.root
-    if not (root / _WHOLE).is_file():
-        if (root / _PART).is_file():
-            found = "holds one split; save a DatasetDict: dataset.train_test_split(test_size=0.2).save_to_disk(FOLDER)"
-        elif root.is_dir():
-            found = 'is not what save_to_disk wrote of a DatasetDict; for parquet files say files = "{split}-*.parquet"'
-        else:
-            found = "there is no such folder; root names it"
-        raise KdsegError(f"{root}: {found}")
-    try:
-        whole = load_from_disk(str(root))
-    except (OSError, ValueError, KeyError) as error:
-        raise KdsegError(f"{root}: the library cannot open it: {error}") from error
-    word = next((word for word in options.words(split) if word in whole), None)
-    if word is None:
-        raise KdsegError(f"{root}: {_no_split(options, split)} it has {', '.join(whole)}")
-    return word, whole[word]
-
-
-def _parquet(options: HuggingFace, split: str) -> tuple[str, Any]:
-    """Open the parquet files of a split; the library keeps what it makes of them in kdseg's cache."""
-    from datasets import Dataset
-
-    for word in options.words(split):
-        found = sorted(str(path) for path in options.root.glob(options.files.replace("{split}", word)))
-        if found:
-            try:
-                return word, Dataset.from_parquet(found, cache_dir=str(cache_folder() / "huggingface"))
-            except Exception as error:  # of several libraries
-                raise KdsegError(f"{found[0]}: the library cannot read it: {error.__cause__ or error}") from error
-    raise KdsegError(f"{options.root}: {_no_split(options, split)} no file fits files = {options.files!r}")
-
-
-def _no_split(options: HuggingFace, split: str) -> str:
-    words = " or ".join(map(repr, options.words(split)))
-    return f'no split is called {words}, as {split} would be (split_names = {{ {split} = "…" }} says another name);'
 
 
 def _undecoded(rows: Any, place: Path) -> Any:

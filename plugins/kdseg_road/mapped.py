@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from attrs import field, frozen
 
 from kdseg.components import Dataset
+from kdseg.listing import Unpaired
 from kdseg.roots import find_root
 from kdseg_road.classes import CITYSCAPES, as_cityscapes
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 Classes = Literal["own", "cityscapes19"]
 _CLASSES = 'its own, or "cityscapes19": the 19 of Cityscapes, and what means none of them is ignored'
-_UNPAIRED = (
-    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
-)
 
 
 @frozen(kw_only=True)
@@ -41,7 +39,7 @@ class MapillaryVistas(Dataset):
     )
     labels: Annotated[Literal["v1.2", "v2.0"], "which of its two sets of masks to read"] = "v1.2"
     classes: Annotated[Classes, _CLASSES] = "own"
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def _labels(self) -> VistasLabels:
         if self.labels == "v1.2":
@@ -91,7 +89,7 @@ class IDD(Dataset):
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/idd, then $KDSEG_IDD"] = None
     classes: Annotated[Classes, _CLASSES] = "own"
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 26 classes, or the 19 of Cityscapes."""
@@ -147,7 +145,7 @@ class A2D2(Dataset):
     others: Annotated[
         Literal["refuse", "ignore"], "a colour that no class has: refuse the mask, or ignore the pixels"
     ] = "refuse"
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 38 classes, or the 19 of Cityscapes."""

@@ -11,6 +11,7 @@ from attrs.validators import and_, deep_iterable, ge, le, optional
 from kdseg.components import Dataset
 from kdseg.data.submission import Submission
 from kdseg.errors import did_you_mean
+from kdseg.listing import Unpaired
 from kdseg.roots import find_root
 from kdseg_road.classes import CAMVID, CITYSCAPES
 from kdseg_road.submissions import BDD100K_SUBMISSION, CITYSCAPES_SUBMISSION
@@ -90,11 +91,6 @@ class SynthRoad(Dataset):
         )
 
 
-_UNPAIRED = (
-    'an image without a mask, or a mask without an image: "refuse" to run, or "skip" them with a line in the log'
-)
-
-
 @frozen(kw_only=True)
 class CamVid(Dataset):
     """Real road scenes from a car (Brostow et al. 2009), 480x360, 11 classes, in the SegNet authors' release.
@@ -106,7 +102,7 @@ class CamVid(Dataset):
     name: ClassVar[str] = "camvid"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/camvid, then $KDSEG_CAMVID"] = None
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 11 classes."""
@@ -146,7 +142,7 @@ class Cityscapes(Dataset):
         Literal["labelIds", "labelTrainIds"],
         "the files to read: labelIds as shipped, or labelTrainIds, which csCreateTrainIdLabelImgs makes",
     ] = "labelIds"
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 19 classes that are evaluated."""
@@ -189,7 +185,7 @@ class BDD100K(Dataset):
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     submission: ClassVar[Submission | None] = BDD100K_SUBMISSION
     root: Annotated[Path | None, "its folder; default: $KDSEG_DATA/bdd100k, then $KDSEG_BDD100K"] = None
-    unpaired: Annotated[Literal["refuse", "skip"], _UNPAIRED] = "refuse"
+    unpaired: Unpaired = "refuse"
 
     def class_table(self) -> ClassTable:
         """Give the 19 classes, which are those of Cityscapes."""

@@ -85,7 +85,7 @@ def run_forked(*words: str, watcher: Hooks | None = None, before: Callable[[], o
     import torch
 
     from kdseg.cli import main
-    from kdseg.engine.machine import progress
+    from kdseg.engine.run import live_table
 
     def work() -> None:
         for number, name in ((1, "out"), (2, "err")):
@@ -94,9 +94,9 @@ def run_forked(*words: str, watcher: Hooks | None = None, before: Callable[[], o
             os.close(handle)
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115 (for life)
         torch.set_num_threads(1)
-        shown = progress.ConsoleProgress
+        shown = live_table.progress_on
         if watcher is not None:
-            progress.ConsoleProgress = lambda console: _both(shown(console), watcher)
+            live_table.progress_on = lambda console: _both(shown(console), watcher)
         before()
         main([*words])
 
@@ -137,7 +137,7 @@ def act_at(event: str, step: int, act: Callable[[Any], object]) -> Hooks:
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Load all that a run needs, by a run, before anything is forked: so no child has to."""
     from kdseg.cli import _console, run  # noqa: F401 (loaded, no more)
-    from kdseg.engine.machine import progress  # noqa: F401 (likewise)
+    from kdseg.engine.run import live_table  # noqa: F401 (likewise)
     from kdseg.engine.run.start import run_recipe
     from kdseg.recipe.load import load_recipe
 
@@ -198,7 +198,8 @@ class Job:
         lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
         assert files
         assert (self.folder / "summary.json").exists()
-        return files, [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+        times = ("seconds", "data_seconds")
+        return files, [{key: value for key, value in line.items() if key not in times} for line in lines]
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ MEANT_OPTIONS = {
     **{f"kdseg/dist.{part}": [0] for part in ("beta", "gamma")},
     **{f"kdseg/dkd.{part}": [0] for part in ("alpha", "beta")},
     "kdseg/holistic.penalty": [0],
+    **{f"kdseg/{sort}.mean": [[0, 0, 0]] for sort in ("exported", "onnx", "torchscript")},
     "kdseg/mgd.mask_ratio": [0],  # all cells are seen
     "kdseg/biasvar.radius": [0],  # nothing is of a boundary
     "kdseg/regularization_samples.every": [HUGE],  # at the run's end alone

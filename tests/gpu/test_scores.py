@@ -115,3 +115,14 @@ def test_a_unets_logits_and_classes_are_those_of_the_cpu(device, size):
     largest = wanted.abs().max().item()
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * largest)
     assert ((found.argmax(1) == wanted.argmax(1)) | ties(wanted)).all()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (47, 61)])
+def test_a_graph_of_all_kernels_predicts_what_the_cpu_does(run, size):
+    """Twice at each size, the second time other images: the graph is recorded once and fed anew."""
+    plain, graphed = kdseg.load(run, trust_code=True), kdseg.load(run, trust_code=True, device="cuda", optimize=True)
+    for seed in (0, 1):
+        images = np.random.default_rng(seed).integers(0, 256, (2, *size, 3), dtype=np.uint8)
+        with torch.no_grad():
+            free = ~ties(plain(torch.from_numpy(images).permute(0, 3, 1, 2) / 255)).numpy()
+        assert (graphed.predict(images) == plain.predict(images))[free].all()

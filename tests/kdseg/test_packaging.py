@@ -3,6 +3,7 @@ from __future__ import annotations
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_each_plugin_is_importable_by_its_own_name_and_typed(folder):
     assert spec is not None, f"{folder} is not on the path: install again, `pip install -e .`"
     assert spec.origin is not None, f"{folder} has no __init__.py"
     assert (Path(spec.origin).parent / "py.typed").is_file()
+
+
+def test_the_templates_of_reports_are_in_the_wheel(tmp_path):
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    files = {path.name for path in (ROOT / "kdseg/engine/report/templates").iterdir()}
+    folder = "kdseg/engine/report/templates/"
+    packed = {name.removeprefix(folder) for name in ZipFile(wheel).namelist() if name.startswith(folder)}
+    assert packed == files >= {"base.html.j2", "style.css"}
 
 
 def test_import_linter_knows_every_plugin():

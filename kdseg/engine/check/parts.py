@@ -16,6 +16,7 @@ from kdseg.engine.learn.optim import build_optimizer, try_optimizer
 from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.schema import Learner
 from kdseg.recipe.schema_train import ADAMW
+from kdseg.registry import refuse_unmet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,12 @@ def check_output_folder(recipe: Recipe) -> None:
         raise KdsegError(f"{what}; name a folder that can") from error
 
 
+def check_tracking(recipe: Recipe) -> None:
+    """Refuse what needs a library that is not installed."""
+    if recipe.tracking.tensorboard:
+        refuse_unmet("it", ("tensorboard>=2.16",))
+
+
 def check_critic(spec: TermSpec, term: Term) -> None:
     """Refuse an optimizer for a critic that is not there, or one that cannot train it."""
     critic = term.module.critic
@@ -106,6 +113,8 @@ def try_forward(
     participant.set_training(learns)
     try:
         prediction = participant.predict_in_training(torch.empty(batch, 3, *size, device=META))
+    except KdsegError:  # it says itself what would mend it
+        raise
     except Exception as error:
         raise KdsegError(
             f"cannot take a batch of {batch} at {size[0]}x{size[1]}: {error}; larger images, more of them at once or "

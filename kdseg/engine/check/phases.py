@@ -22,6 +22,7 @@ from kdseg.engine.check.parts import (
     check_output_folder,
     check_samples,
     check_shares,
+    check_tracking,
     check_unlabelled_share,
     try_forward,
 )
@@ -33,6 +34,7 @@ from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimi
 from kdseg.engine.learn.plan import Plan
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.gpus import gpu_is_here
+from kdseg.engine.models.programs import cannot_learn
 from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
@@ -137,7 +139,9 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
         if model.view is not None:
             with found.at(f"models.{name}.view.augment"):
                 view_augmentation([(spec.use, spec.options) for spec in model.view.augment], recipe.seed, name)
-        if isinstance(model, Learner) and name in participants:
+        if isinstance(model, Learner) and model.backbone.program:
+            found.add(f"models.{name}.backbone", cannot_learn(model.backbone))
+        elif isinstance(model, Learner) and name in participants:
             with found.at(f"models.{name}.optimizer"):
                 try_optimizer(model.optimizer)
                 optimizer = build_optimizer(model.optimizer, list(participants[name].module.parameters()))
@@ -150,6 +154,8 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
             matches[name] = check_weights(found.loaded, name, backbone, weights, network)
     with found.at("output.folder"):
         check_output_folder(recipe)
+    with found.at("tracking.tensorboard"):
+        check_tracking(recipe)
     found.end_of_phase()
     return participants, {name: match for name, match in matches.items() if match is not None}
 
@@ -274,7 +280,11 @@ def _fit(
             taps[name] = term_taps(spec, participants)
     found.end_of_phase()
     memory = step_memory(participants, batch, size)
-    shapes = {name: tap_shapes(participants[name], wanted, size) for name, wanted in all_taps(taps, recipe).items()}
+    shapes = {}
+    for name, wanted in all_taps(taps, recipe).items():
+        with found.at(f"models.{name}.backbone"):
+            shapes[name] = tap_shapes(participants[name], wanted, size)
+    found.end_of_phase()
     even = ClassShares(pixels=(1,) * num_classes, pixels_where_present=(1,) * num_classes, images=(1,) * num_classes)
     for name in recipe.terms:
         with found.at(f"terms.{name}.loss"):

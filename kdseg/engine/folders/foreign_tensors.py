@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kdseg.engine.folders.shards import is_index, read_index, refuse_absent
 from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
 
 if TYPE_CHECKING:
@@ -25,16 +26,19 @@ _SHOWN = 10
 def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     """Give the tensors of a file by name: of safetensors or, for any other suffix, of what `torch.save` wrote.
 
+    An index of such files, ``model.safetensors.index.json``, gives those of all.
+
     Args:
         path: the file.
         device: where those of `torch.save` come to lie; on the meta device their values are not read.
 
     Raises:
-        KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code.
+        KdsegError: there is no such file, it is damaged, holds no tensors by name, or holds code; or an index and the
+            files beside it do not fit.
     """
-    if not path.is_file():
-        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
+    refuse_missing(path)
+    if is_index(path):
+        return _read_shards(path, device)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -45,6 +49,26 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     except Exception as error:
         raise KdsegError(f"{display_path(path)}: {_refusal(str(error), path)}") from error
     return _tensors_of(path, loaded)
+
+
+def _read_shards(index: Path, device: torch.device) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for file, names in read_index(index).items():
+        found = read_tensors(file, device)
+        refuse_absent(index, file, names, found)
+        tensors |= {name: found[name] for name in names}
+    return tensors
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse a file that is not there, with what lies beside it under a name much like it.
+
+    Raises:
+        KdsegError: naming it.
+    """
+    if not path.is_file():
+        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise KdsegError(f"{display_path(path)}: no such file{did_you_mean(path.name, beside)}")
 
 
 def _refusal(text: str, path: Path) -> str:

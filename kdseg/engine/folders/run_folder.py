@@ -29,6 +29,7 @@ SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
 CONFUSION = "confusion"
 LOG = "log.txt"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.progress import Progress
 
 from kdseg.components import KINDS, Diagnostic, DiagnosticContext
@@ -17,7 +17,8 @@ from kdseg.data.loader import eval_batches
 from kdseg.data.pictures import make_folder, write_image
 from kdseg.data.resample import resampled
 from kdseg.diagnostics import Example
-from kdseg.engine.judge.trials import find_network, find_trials, refuse_other_classes
+from kdseg.engine.judge.trials import find_network, find_trials, known_by_all, refuse_other_classes
+from kdseg.engine.learn.class_map import Known
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
@@ -75,6 +76,8 @@ class _Networks:
     models: Sequence[SegmentationModel]
     whole_image: WholeImage
     processes: Processes
+    known: Known | None
+    """The classes that all know, where one does not know every class of the images."""
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Iterator[Tensor]:
@@ -85,14 +88,21 @@ class _Networks:
 
     def _of(self, model: SegmentationModel, images: Tensor) -> Tensor:
         with self.processes.autocast():
-            return self.whole_image.logits(model, images)
+            logits = self.whole_image.logits(model, images)
+        return logits if self.known is None else self.known.logits(logits)
+
+    def target(self, masks: Tensor) -> Tensor:
+        """Give labels N×H×W among the classes that all know; the others are ignored."""
+        return masks if self.known is None else self.known.target(masks.long())
 
     def examples(self, samples: Samples) -> Iterator[Example]:
         """Show images again."""
         for sample in (labelled(samples[index]) for index in range(len(samples))):
             assert sample.mask is not None  # labelled
             images = torch.from_numpy(sample.image.copy()).unsqueeze(0).to(self.processes.device)
-            yield Example(image=sample.image, target=sample.mask, id=sample.id, trials=_Shown(self, images))
+            target = self.target(torch.from_numpy(sample.mask.copy()).to(images.device)).cpu().numpy()
+            shown = _Shown(self, images)
+            yield Example(image=sample.image, target=target.astype(np.uint8), id=sample.id, trials=shown)
 
 
 def diagnose(
@@ -101,6 +111,7 @@ def diagnose(
     *,
     settings: Sequence[str],
     reference: Path | None = None,
+    reference_model: str | None = None,
     shown: LoadedRecipe | None = None,
     split: str,
     models: Sequence[str],
@@ -118,6 +129,7 @@ def diagnose(
         arms: the trials; of a second arm as many as of the first.
         settings: what each `--set` says of the diagnostic's options.
         reference: where the network lies whose probabilities are a target beside the labels; None without one.
+        reference_model: which participant, where that is a run's folder.
         shown: the recipe whose dataset, windows, scales, mirroring and precision hold; that of the first run, where
             None.
         split: of the dataset.
@@ -138,7 +150,9 @@ def diagnose(
     component = diagnostic(name, settings, loaded)
     trials = [trial for each in found for trial in each.each]
     if reference is not None:
-        trials.insert(0, find_network(reference, which, trust_code=trust_code))
+        trials.insert(0, find_network(reference, reference_model, which, trust_code=trust_code))
+    elif reference_model is not None:
+        raise KdsegError("--reference-model names a participant of the run that --reference gives; give both")
     _refuse(component, arms, reference)
     refuse_other_classes(trials, loaded)
     whole_split = open_split(recipe, split)
@@ -146,13 +160,16 @@ def diagnose(
     samples = Chosen(whole_split, images or len(whole_split))
     pictured = _named(whole_split, pictures) if pictures else Chosen(samples, EXAMPLES)
     processes = Processes.start(recipe.train)
+    table = recipe.data.dataset.class_table()
+    numbers = known_by_all(trials, table)
+    classes = table.of(numbers)
     at_once = batch_size or recipe.evaluate.batch_size or recipe.train.batch_size
     networks = _Networks(
         [trial.network().to(processes.device) for trial in trials],
         WholeImage.of(recipe.evaluate, at_once),
         processes,
+        None if len(classes) == len(table) else Known.of(numbers, processes.device),
     )
-    classes = recipe.data.dataset.class_table()
     accumulator = component.build(
         DiagnosticContext(
             classes=classes,
@@ -168,7 +185,7 @@ def diagnose(
         batch_size=at_once,
         rank=processes.rank,
         world=processes.world,
-        num_classes=len(classes),
+        num_classes=len(table),
         workers=recipe.train.workers,
         pinned=processes.device.type == "cuda",
     )
@@ -177,11 +194,16 @@ def diagnose(
         mine = range(processes.rank, len(samples), processes.world)
         for batch in loader:
             brought, count = processes.bring(batch), len(batch.ids)
-            accumulator.update(_Shown(networks, brought.images), brought.masks, mine[:count])
+            accumulator.update(_Shown(networks, brought.images), networks.target(brought.masks), mine[:count])
             mine = mine[count:]
             bar.advance(task, count)
     processes.sum_(accumulator.tensors())
-    return accumulator.compute()
+    findings = accumulator.compute()
+    unknown = [name for name in table.names if name not in classes.names]
+    if not unknown:
+        return findings
+    told = f"Not all of these networks know {', '.join(unknown)}: pixels labelled so, and these classes, are left out."
+    return evolve(findings, notes=(*findings.notes, told))
 
 
 def diagnostic(name: str, settings: Sequence[str], loaded: LoadedRecipe) -> Diagnostic:

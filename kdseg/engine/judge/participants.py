@@ -41,7 +41,7 @@ def trained_participants(
     settled = {name: weights for name, _, weights in weighted_models(recipe)}
     for name, participant in participants.items():
         if isinstance(recipe.models[name], Frozen):
-            load_settled(name, settled[name], participant.module)
+            load_settled(name, participant.backbone, settled[name], participant.module)
         else:
             load_weights(participant.module, model_folder(run, name) / f"{which}.safetensors")
     return participants

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from attrs import define, field
 from rich.progress import track
 
 from kdseg.data.image_files import read_rgb
 from kdseg.data.images import refuse_small
 from kdseg.data.pictures import make_folder, overlay, write_image
 from kdseg.engine.judge.submissions import find_submission, refuse_other_classes, refuse_strays
+from kdseg.engine.judge.video import SUFFIXES as VIDEOS
+from kdseg.engine.judge.video import predict_video, refuse_equal_names
 from kdseg.engine.machine.arithmetic import set_arithmetic
 from kdseg.engine.models.model import load
 from kdseg.engine.models.whole_image import AT_ONCE
@@ -26,6 +30,18 @@ if TYPE_CHECKING:
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
+@define(kw_only=True)
+class Predicted:
+    """What was predicted, and how fast."""
+
+    images: int
+    videos: int
+    seconds: list[float] = field(factory=list)
+    """Of each image or frame, from the image to its class map."""
+    whole: float = 0.0
+    """Seconds with all reading and writing."""
+
+
 def predict_files(
     run: Path,
     images: Sequence[Path],
@@ -37,15 +53,15 @@ def predict_files(
     benchmark: str | None,
     views: Mapping[str, Any],
     console: Console,
-) -> int:
+) -> Predicted:
     """Write ``NAME_mask.png`` and ``NAME_overlay.png`` for each image, or what a benchmark takes.
 
     Images of a folder that is given, and of the folders below it, are written into folders of the same names below
-    `output`; what a benchmark takes lies in `output` itself.
+    `output`; what a benchmark takes lies in `output` itself. For a video ``NAME_overlay.mp4`` is written.
 
     Args:
         run: a run's folder, or a copy of one of its models' folders.
-        images: files or folders.
+        images: files or folders; videos by themselves.
         output: the folder that is written to.
         model: which learner.
         which: its weights.
@@ -54,9 +70,6 @@ def predict_files(
         views: fields of `kdseg.engine.models.whole_image.WholeImage`; images pass whole through the network otherwise.
         console: shows progress.
 
-    Returns:
-        How many images there were.
-
     Raises:
         KdsegError: for a path that is no image or holds none, an image smaller than 32x32, two images of one name, an
             output that cannot be written or would replace an image, a model that cannot be loaded, or images or a model
@@ -64,9 +77,11 @@ def predict_files(
     """
     whole_image = AT_ONCE.changed(views)
     submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
-    targets = _targets(
-        images, output, _plain_files if submission is None else lambda file, _: (Path(submission.file_name(file)),)
-    )
+    videos = [path for path in dict.fromkeys(images) if path.suffix.lower() in VIDEOS and path.is_file()]
+    if videos and submission is not None:
+        raise KdsegError(f"{display_path(videos[0])}: is a video, of which {benchmark} takes none")
+    named = _plain_files if submission is None else lambda file, _: (Path(submission.file_name(file)),)
+    targets = _targets([path for path in images if path not in videos], output, named)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = load(run, model, which, trust_code=trust_code, device=device)
     if submission is not None:
@@ -76,19 +91,27 @@ def predict_files(
         set_arithmetic(network.mean.device)
     for folder in sorted({output, *(path.parent for written in targets.values() for path in written)}):
         make_folder(folder)
+    refuse_equal_names(videos, output)
+    done = Predicted(images=len(targets), videos=len(videos))
+    began = time.perf_counter()
+    for video in videos:
+        done.seconds += predict_video(network, video, output, whole_image, console)
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, written in each:
         image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored
         refuse_small(image, display_path(file))
         whole_image.refuse(*image.shape[:2])
+        at = time.perf_counter()
         mask = network.predict(image, whole_image)
+        done.seconds.append(time.perf_counter() - at)
         if submission is None:
             pictures = [mask, overlay(image, mask, network.palette)]
         else:
             pictures = [np.array(submission.values, np.uint8)[mask]]
         for path, picture in zip(written, pictures, strict=True):
             write_image(path, picture)
-    return len(targets)
+    done.whole = time.perf_counter() - began
+    return done
 
 
 def _plain_files(file: Path, below: Path) -> tuple[Path, ...]:

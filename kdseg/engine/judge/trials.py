@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
+from torch import nn
 
 from kdseg.engine.folders.run_folder import RECIPE, find_run
+from kdseg.engine.learn.class_map import class_map_of
 from kdseg.engine.models.model import CARD, load, model_folder, read_card
 from kdseg.engine.models.weights import model_from_file, weighted_models, weights_file
 from kdseg.errors import KdsegError, did_you_mean, display_path
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
+    from kdseg.data.samples import ClassTable
+    from kdseg.engine.learn.class_map import ClassMap
     from kdseg.engine.models.model import SegmentationModel
     from kdseg.recipe.load import LoadedRecipe
 
@@ -34,21 +40,48 @@ class Trial:
     """Whether the Python file that lies beside it may run."""
     frozen_in: tuple[LoadedRecipe, str] | None = None
     """The recipe and its frozen participant, where its weights are a file without a card."""
+    told_in: tuple[ClassMap, ClassTable] | None = None
+    """Where its run says what its classes are among the dataset's: how, and the dataset's."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What its card says."""
+        """Those that its logits are of."""
+        if self.told_in is not None:
+            return self.told_in[1].names
         if self.frozen_in is not None:
-            recipe = self.frozen_in[0].recipe
-            spec = recipe.models[self.frozen_in[1]]
-            return (spec.classes if isinstance(spec, Frozen) else None) or recipe.data.dataset.class_table().names
+            return self.frozen_in[0].recipe.data.dataset.class_table().names
         return tuple(read_card(self.folder)["classes"])
+
+    @property
+    def known(self) -> frozenset[int]:
+        """Which of these it knows."""
+        return frozenset(range(len(self.classes)) if self.told_in is None else self.told_in[0].known)
 
     def network(self) -> SegmentationModel:
         """Load it."""
         if self.frozen_in is not None:
-            return model_from_file(*self.frozen_in)
-        return load(self.folder, which=self.which, trust_code=self.trusted)
+            model = model_from_file(*self.frozen_in)
+        else:
+            model = load(self.folder, which=self.which, trust_code=self.trusted)
+        if self.told_in is not None:
+            class_map, table = self.told_in
+            model.network = _Told(model.network, class_map)
+            model.classes, model.palette = table.names, table.colours
+        return model
+
+
+class _Told(nn.Module):
+    """A network whose logits are told in a dataset's classes."""
+
+    def __init__(self, network: nn.Module, class_map: ClassMap) -> None:
+        super().__init__()
+        self.network = network
+        self.class_map = class_map
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give logits N×C×H×W for images as the network takes them."""
+        output = self.network(images)
+        return self.class_map.logits(output["logits"] if isinstance(output, dict) else output)
 
 
 @frozen(kw_only=True)
@@ -95,15 +128,17 @@ def find_trials(
     return Trials(each=tuple(each), loaded=load_recipe(first / RECIPE))
 
 
-def find_network(path: Path, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
-    """Find one network: of a run the participant named student or the only one, or a copy of a model's folder.
+def find_network(path: Path, model: str | None, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
+    """Find one network: a participant of a run, by default the one named student or the only one; or a copy's.
 
     Raises:
         KdsegError: it is not there.
     """
-    if (path / CARD).exists():
-        return Trial(named=path, folder=path, which=which, trusted=trust_code)
-    return _of_run(path, find_run(path), None, which, trust_code=trust_code)
+    if not (path / CARD).exists():
+        return _of_run(path, find_run(path), model, which, trust_code=trust_code)
+    if model is not None:
+        raise KdsegError(f"{display_path(path)}: is one model's folder, in which no model can be named ({model!r})")
+    return Trial(named=path, folder=path, which=which, trusted=trust_code)
 
 
 def refuse_other_classes(trials: Iterable[Trial], loaded: LoadedRecipe) -> None:
@@ -125,6 +160,21 @@ def refuse_other_classes(trials: Iterable[Trial], loaded: LoadedRecipe) -> None:
             )
 
 
+def known_by_all(trials: Iterable[Trial], classes: ClassTable) -> tuple[int, ...]:
+    """Give the classes of the images that every network knows.
+
+    Raises:
+        KdsegError: there are fewer than two.
+    """
+    known = frozenset(range(len(classes)))
+    for trial in trials:
+        known &= trial.known
+    if len(known) < 2:  # noqa: PLR2004 (what can be told apart)
+        said = ", ".join(classes.names[number] for number in known) or "none"
+        raise KdsegError(f"these networks have too few classes in common: {said}; two is the least")
+    return tuple(sorted(known))
+
+
 def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "last"], *, trust_code: bool) -> Trial:
     """Find a participant of a run: what it trained or, where that is frozen there, what it was given."""
     loaded = load_recipe(run / RECIPE)
@@ -136,9 +186,13 @@ def _of_run(named: Path, run: Path, model: str | None, which: Literal["best", "l
         )
     if model is not None and isinstance(recipe.models[model], Frozen):
         weights = next(weights for name, _, weights in weighted_models(recipe) if name == model)
+        class_map = class_map_of(recipe, model)
+        told_in = None if class_map is None else (class_map, recipe.data.dataset.class_table())
         if weights.file is not None:
-            folder = weights.file.parent
-            return Trial(named=named, folder=folder, which=which, trusted=True, frozen_in=(loaded, model))
-        file = weights_file(model, weights)
-        return Trial(named=named, folder=file.parent, which=weights.which, trusted=trust_code)
+            place = weights.file.parent
+            return Trial(
+                named=named, folder=place, which=which, trusted=True, frozen_in=(loaded, model), told_in=told_in
+            )
+        place = weights_file(model, weights).parent
+        return Trial(named=named, folder=place, which=weights.which, trusted=trust_code, told_in=told_in)
     return Trial(named=named, folder=model_folder(run, model), which=which, trusted=True)

@@ -101,6 +101,8 @@ def term_taps(term: TermSpec, participants: Mapping[str, Participant]) -> TermTa
                 resolve_tap(participant.backbone, participant.module, tap)
             except KeyError as error:
                 offered = ", ".join(_stages(participant)) or "no stages, but any dotted submodule path"
+                if not any(error.args[0]):
+                    offered = "none"
                 hint = did_you_mean(tap, error.args[0]) or f"; it has {offered}"
                 raise KdsegError(f"{participant.name} has no tap {tap!r}{hint}") from None
     return wanted
@@ -121,11 +123,19 @@ def all_taps(taps: Mapping[str, TermTaps], recipe: Recipe) -> dict[str, set[str]
 
 
 def tap_shapes(participant: Participant, taps: Iterable[str], size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
-    """Give the shapes of taps for training images of a size, from a forward on the meta device."""
+    """Give the shapes of taps for training images of a size, from a forward on the meta device.
+
+    Raises:
+        KdsegError: a tap gives no features: its module is not run, or gives something else.
+    """
     participant.watch(taps)
     participant.set_training(False)
     with torch.no_grad():
         prediction = participant.predict_in_training(torch.empty(1, 3, *size, device=META))
+    for tap in sorted(participant.taps):
+        features = prediction.taps.get(tap)
+        if not isinstance(features, torch.Tensor) or features.dim() != 4:  # noqa: PLR2004 (N×C×H×W)
+            raise KdsegError(f"the tap {tap!r} of {participant.name} gives no features N×C×H×W as the network runs")
     return {name: (tap.shape[1], tap.shape[2], tap.shape[3]) for name, tap in prediction.taps.items()}
 
 

@@ -92,7 +92,11 @@ class Known:
 
     def prediction(self, prediction: Prediction) -> Prediction:
         """Leave out the logits of the other classes."""
-        return evolve(prediction, logits=prediction.logits.index_select(1, self._columns))
+        return evolve(prediction, logits=self.logits(prediction.logits))
+
+    def logits(self, logits: Tensor) -> Tensor:
+        """Leave them out of logits N×C×H×W."""
+        return logits.index_select(1, self._columns)
 
     def target(self, target: Tensor) -> Tensor:
         """Give labels N×H×W among the known classes; the others, and what was ignored, are ignored."""

@@ -215,7 +215,9 @@ def resolve_tap(backbone: Backbone, module: nn.Module, tap: str) -> nn.Module:
     stages = backbone.taps(module)
     if tap in stages:
         return stages[tap]
-    submodules: dict[str, nn.Module] = dict(module.named_modules())
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    scripted = torch.jit.ScriptModule  # it takes no hooks
+    submodules = {name: one for name, one in modules.items() if not isinstance(one, scripted)}
     if tap in submodules:
         return submodules[tap]
     raise KeyError((*stages, *submodules))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from attrs import frozen
 
-from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.foreign_tensors import read_tensors
+from kdseg.engine.folders.shards import weights_digest
 from kdseg.errors import KdsegError, did_you_mean, display_path
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load_from_file(weights: Weights, network: nn.Module) -> Match:
 def _read(weights: Weights, device: torch.device) -> dict[str, Tensor]:
     assert weights.file is not None
     tensors = read_tensors(weights.file, device)
-    if weights.sha256 is not None and (found := sha256(weights.file)) != weights.sha256:
+    if weights.sha256 is not None and (found := weights_digest(weights.file)) != weights.sha256:
         raise KdsegError(f"{display_path(weights.file)}: is not the file that the recipe means: its SHA-256 is {found}")
     return tensors
 

@@ -13,9 +13,11 @@ from attrs import evolve
 from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
+from kdseg.engine.folders.shards import weights_digest
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
 from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
+from kdseg.engine.models.programs import open_program
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -60,6 +62,10 @@ def check_weights(
     Raises:
         KdsegError: saying what is missing, or where the networks differ.
     """
+    if backbone.program:
+        if network is not None:
+            open_program(backbone, weights, network)
+        return None
     if weights.file is not None:
         if network is None:
             return None
@@ -171,7 +177,7 @@ def settle_weights(loaded: LoadedRecipe, train: Callable[[LoadedRecipe], Path]) 
         file = weights.file or _weights_file(loaded, name, backbone, settled)
         spec = recipe.models[name]
         assert isinstance(spec, Learner | Frozen)
-        model = evolve(spec, weights=evolve(settled, sha256=sha256(file)))
+        model = evolve(spec, weights=evolve(settled, sha256=weights_digest(file)))
         recipe = evolve(recipe, models={**recipe.models, name: model})
     return evolve(loaded, recipe=recipe)
 
@@ -189,12 +195,15 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
-def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | None:
-    """Fill a participant's network with its settled weights; tell what matched, where they are a file's.
+def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Module) -> Match | None:
+    """Fill a participant's network with its settled weights; tell what matched, where they are a file's tensors.
 
     Raises:
         KdsegError: they cannot be loaded, or do not fit.
     """
+    if backbone.program:
+        open_program(backbone, weights, network)
+        return None
     if weights.file is not None:
         return load_from_file(weights, network)
     load_weights(network, weights_file(name, weights))
@@ -204,15 +213,17 @@ def load_settled(name: str, weights: Weights, network: nn.Module) -> Match | Non
 def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
     """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
 
+    Where it has a `class_map` its logits are of its own classes.
+
     Raises:
         KdsegError: the file is not there, or does not fit.
     """
     data, spec = loaded.recipe.data, loaded.recipe.models[name]
     assert isinstance(spec, Frozen)
     classes = data.dataset.class_table()
-    ctx = BackboneContext(in_channels=3, num_classes=len(classes), mean=data.mean, std=data.std)
+    ctx = BackboneContext(in_channels=3, num_classes=len(spec.classes or classes), mean=data.mean, std=data.std)
     network = spec.backbone.build(ctx)
-    load_settled(name, spec.weights, network)
+    load_settled(name, spec.backbone, spec.weights, network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     backbone = plain_component(spec.backbone, loaded.plugins.registry)
     return SegmentationModel(network, card_of(backbone, classes, data.mean, data.std)).eval()

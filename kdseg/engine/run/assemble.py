@@ -30,10 +30,10 @@ from kdseg.engine.models.weights import load_settled, weighted_models
 from kdseg.engine.run.callbacks import Callbacks
 from kdseg.engine.run.recorder import Recorder
 from kdseg.engine.run.state import Run
+from kdseg.engine.run.tensorboard_tracker import TensorBoardTracker
 from kdseg.engine.run.wandb_tracker import WandbTracker
 from kdseg.engine.splits.scans import scan_training
 from kdseg.errors import KdsegError
-from kdseg.recipe.save import plain
 from kdseg.recipe.schema import Frozen
 from kdseg.recipe.single import plain_component
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kdseg.engine.check.phases import Checked
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.machine.processes import Processes
+    from kdseg.engine.run.trackers import Tracker
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
 
@@ -67,8 +68,8 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     recipe, device, precision = checked.loaded.recipe, processes.device, checked.loaded.recipe.train.precision
     training_scan: Callable[[], Scan] = cache(partial(scan_training, checked))
     participants = build_participants(recipe, len(checked.classes), device)
-    for name, _, weights in weighted_models(recipe):
-        match = load_settled(name, weights, participants[name].module)
+    for name, backbone, weights in weighted_models(recipe):
+        match = load_settled(name, backbone, weights, participants[name].module)
         if match is not None and processes.is_main:
             for line in match.told():
                 log.log(logging.INFO if match.is_full else logging.WARNING, "models.%s.weights: %s", name, line)
@@ -132,10 +133,13 @@ def _make_ready(participant: Participant, taps: set[str], recipe: Recipe, proces
 def _recorder(folder: Path, checked: Checked, processes: Processes) -> Recorder:
     if not processes.is_main:
         return Recorder(None)
-    recipe, registry = checked.loaded.recipe, checked.loaded.plugins.registry
-    wandb = recipe.tracking.wandb
-    tracker = None if wandb is None else WandbTracker.start(wandb, folder, plain(recipe, registry))
-    return Recorder(folder / METRICS, () if tracker is None else (tracker,))
+    recipe, classes = checked.loaded.recipe, checked.classes
+    trackers: list[Tracker] = []
+    if recipe.tracking.wandb is not None:
+        trackers.append(WandbTracker.start(recipe, folder, classes))
+    if recipe.tracking.tensorboard:
+        trackers.append(TensorBoardTracker(folder, classes.colours))
+    return Recorder(folder / METRICS, tuple(trackers))
 
 
 def _cards(checked: Checked, participants: Mapping[str, Participant]) -> dict[str, dict[str, Any]]:

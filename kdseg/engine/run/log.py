@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kdseg.engine.folders.files import Lines
+from kdseg.engine.report.reading import ENDED, error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Write all that kdseg logs to a file, for as long as the context lasts."""
+    """Write all that kdseg logs to a file, for as long as the context lasts, and what ends it, if that is an error."""
     log, handler = logging.getLogger("kdseg"), _LinesHandler(Lines(path))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield
+    except Exception as error:
+        with suppress(OSError):  # it may be the disk that ends the run
+            handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, ENDED + error_text(error), (), None))
+        raise
     finally:
         log.removeHandler(handler)
         handler.lines.close()

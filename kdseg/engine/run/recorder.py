@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from kdseg.engine.folders.files import Lines, json_text
 from kdseg.errors import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from kdseg.engine.run.trackers import Tracker
@@ -38,14 +39,16 @@ class Recorder:
             return
         self._lines.add(json_text({"kind": kind, "step": step, **values}))
         for tracker in self.trackers:
-            tracker.log(step, values)
+            tracker.log(kind, step, values)
 
     def position(self) -> int:
         """Bring what is written to the disk, and give how many bytes it is: what a checkpoint notes."""
+        for tracker in self.trackers:
+            tracker.settle()
         return 0 if self._lines is None else self._lines.to_disk()
 
-    def rewind(self, position: int) -> None:
-        """Drop all after `position`: a resumed run writes it again."""
+    def rewind(self, position: int, step: int = -1) -> None:
+        """Drop all after `position`, where step number `step` was the last: a resumed run writes it again."""
         if self.path is None:
             return
         size = self.path.stat().st_size if self.path.exists() else 0
@@ -54,10 +57,24 @@ class Recorder:
             position = self.path.read_bytes().rfind(b"\n") + 1 if size else 0
         if size:
             os.truncate(self.path, position)
+            for tracker in self.trackers:
+                tracker.go_on(step, self._kept())
 
-    def close(self) -> None:
-        """Finish the file and the trackers."""
+    def close(self, *, complete: bool = False) -> None:
+        """Finish the file and the trackers, and say what people can do with those; `complete`: after the last step."""
         if self._lines is not None:
             self._lines.close()
         for tracker in self.trackers:
-            tracker.finish()
+            told = tracker.finish(complete=complete)
+            if told:
+                log.info("%s", told)
+
+    def _kept(self) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+        assert self.path is not None
+        with self.path.open("rb") as file:
+            for line in file:
+                try:
+                    values = json.loads(line)
+                    yield values.pop("kind"), values.pop("step"), values
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                    continue  # damaged, by whatever: it is no worse than lost

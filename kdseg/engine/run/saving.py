@@ -82,5 +82,5 @@ def _restore(run: Run, state: Mapping[str, Any]) -> None:
     run.one_class = state["one_class"]
     run.publish(run.scores)
     run.stepper.turns.load_state_dict(state["turns"])
-    run.recorder.rewind(state["metrics_position"])
+    run.recorder.rewind(state["metrics_position"], run.step)
     run.callbacks.load_state_dict(state)

@@ -18,6 +18,7 @@ from kdseg.engine.machine.arithmetic import arithmetic_told
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.machine.signals import StopSignals
 from kdseg.engine.models.weights import settle_weights
+from kdseg.engine.report.write import report_run
 from kdseg.engine.run.assemble import assemble
 from kdseg.engine.run.log import log_file
 from kdseg.engine.run.loop import train
@@ -125,6 +126,8 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
             return conclude(run, time.monotonic() - began)
         except BaseException as error:
             run.callbacks.tell_exception(run, error)
+            if run.is_main and isinstance(error, (Exception, SystemExit)):  # a second Ctrl-C ends it at once
+                report_run(folder, error)
             raise
         finally:
-            run.recorder.close()
+            run.recorder.close(complete=is_finished(folder))

@@ -9,6 +9,7 @@ from attrs import frozen
 from kdseg.engine.folders.checkpoint import prune_checkpoints
 from kdseg.engine.folders.files import write_json
 from kdseg.engine.folders.run_folder import CHECKPOINTS, SUMMARY
+from kdseg.engine.report.write import report_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ class Finished:
 
 
 def conclude(run: Run, seconds: float) -> Finished:
-    """Write the run's summary and picture. From now on it counts as finished."""
+    """Write the run's picture and summary, from when on it counts as finished, and its report."""
     summary = {
         "name": run.recipe.name,
         "folder": str(run.folder),
@@ -51,5 +52,6 @@ def conclude(run: Run, seconds: float) -> Finished:
     if run.is_main:
         prune_checkpoints(run.folder / CHECKPOINTS, run.step, keep=1)
         write_json(run.folder / SUMMARY, summary)
+        report_run(run.folder)
     run.processes.wait()
     return Finished(folder=run.folder, summary=summary)

@@ -25,7 +25,13 @@ def split_context(recipe: Recipe, split: str, metrics: Sequence[Metric] = ()) ->
     """Say which samples a split's dataset is to give: on `val`, with what the recipe's metrics read."""
     judging = (*metrics, *(recipe.evaluate.metrics if split == "val" else ()))
     extras = dict.fromkeys(extra for metric in judging for extra in metric.extras)
-    return DatasetContext(split=split, seed=recipe.data_seed, data_seed=recipe.data.seed, extras=tuple(extras))
+    return DatasetContext(
+        split=split,
+        seed=recipe.data_seed,
+        data_seed=recipe.data.seed,
+        extras=tuple(extras),
+        by_split={name: recipe.data.for_split(name) for name in recipe.data.dataset.splits},
+    )
 
 
 def open_unlabelled(recipe: Recipe, spec: Unlabelled) -> Samples:

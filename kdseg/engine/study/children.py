@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 TOLD_LINES = 3
 """Of a failed run's last lines."""
+LONGEST_JOB_TYPE = 64
+"""Characters that Weights & Biases takes."""
 
 
 class Watch:
@@ -163,7 +165,7 @@ class Children:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    env=os.environ | self._share(slot),
+                    env={**self._place(run), **os.environ, **self._share(slot)},
                     pass_fds=(lock,),
                     start_new_session=True,  # Ctrl-C comes to this process alone, which passes it on once
                 )
@@ -171,6 +173,10 @@ class Children:
             os.close(lock)
         self._children.append(Child(run=run, process=process, log=log, slot=slot, began=time.monotonic()))
         self.watch.started(run)
+
+    def _place(self, run: PlannedRun) -> Mapping[str, str]:
+        """Give the environment that tells Weights & Biases where a run belongs, should its recipe use that."""
+        return {"WANDB_RUN_GROUP": self.folder.name, "WANDB_JOB_TYPE": (run.label or "teacher")[:LONGEST_JOB_TYPE]}
 
     def _share(self, slot: int) -> Mapping[str, str]:
         """Give the environment that keeps processes out of each other's way: a GPU, or some of the cores."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict
 
 from kdseg.engine.folders.run_folder import SUMMARY
-from kdseg.engine.study.statistics import CONFIDENCE, POWER, difference, estimate
+from kdseg.estimates import CONFIDENCE, POWER, difference, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

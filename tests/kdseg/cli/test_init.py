@@ -80,3 +80,14 @@ def test_a_recipe_that_cannot_be_written_is_told(photos, kdseg, tmp_path):
         status, _, err = kdseg("init", "photos", "-o", "file/recipe.toml")
     assert status == 2
     assert "file/recipe.toml: cannot be written" in err
+
+
+def test_names_for_a_dataset_that_has_its_own_are_refused(photos, kdseg, tmp_path):
+    (photos / "mine.txt").touch()
+    (photos / "classes.txt").write_text("a", encoding="utf-8")
+    with on_path(tmp_path / "site") as site:
+        files = {"plug_own.py": DATASET.replace("NAME", "'mine'")}
+        fake_dist(site, "kdseg-x", entry_points={"x": "plug_own"}, files=files)
+        status, _, err = kdseg("init", "photos", "--classes", "photos/classes.txt")
+    assert status == 2
+    assert "--classes: the dataset mine, which reads this folder, knows its classes itself" in err

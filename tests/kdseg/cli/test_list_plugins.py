@@ -56,7 +56,8 @@ def test_every_kind_is_a_heading_and_every_plugin_is_told(kdseg, dists, monkeypa
 
 
 def test_a_kind_without_components_says_so(kdseg, monkeypatch):
-    monkeypatch.setenv("KDSEG_DISABLE_PLUGINS", "unet,road,losses,watch,biasvar,teaching,gates,folder,huggingface")
+    bundled = "unet,road,losses,watch,biasvar,teaching,gates,folder,huggingface,programs,timm"
+    monkeypatch.setenv("KDSEG_DISABLE_PLUGINS", bundled)
     assert kdseg("list-plugins").out.count("\n  none\n") == len(KINDS)
 
 

@@ -30,6 +30,7 @@ LEFT = {
     "pictures",
     "plugins",
     "recipe.toml",
+    "report.html",
     "summary.json",
 }
 
@@ -65,7 +66,7 @@ def test_run_prints_a_table_and_where_everything_lies(kdseg, folder, write):
     for row in rows[1:]:
         assert re.fullmatch(r"0\.\d{4} at step [36]", row[6])
     places = [re.split(r"  +", line.strip())[1] for line in lines[5:]]
-    assert len(places) == 4
+    assert len(places) == 5
     assert all(Path(place).exists() for place in places)
     assert {path.name for path in (folder / "runs/job/latest").iterdir()} == LEFT
     assert "\x1b" not in out + err

@@ -121,6 +121,14 @@ def test_a_sweep_that_is_killed_goes_on_and_makes_nothing_twice(kdseg, study):
     out = kdseg("sweep", "study.toml", "--dry-run").out
     assert out.startswith("runs/sweeps/study: 6 runs, 0 of them to be made\n")
 
+    compared = json.loads(kdseg("compare", "runs/sweeps/study", "--json").out)
+    assert [group["label"] for group in compared["groups"]] == ["alone", "offline"]
+    wanted = ("student", "last", "miou")
+    (scores,) = [one for one in compared["scores"] if (one["participant"], one["which"], one["metric"]) == wanted]
+    assert [one["scores"] for one in scores["groups"]] == [alone["scores"], offline["scores"]]
+    assert scores["groups"][1]["difference"] == offline["difference"]
+    assert all((run / "report.html").exists() for run in finished(study))
+
 
 def test_one_that_fails_is_told_the_others_go_on_and_the_table_says_so(kdseg, study):
     broken = (

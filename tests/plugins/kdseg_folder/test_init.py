@@ -109,6 +109,50 @@ def test_folders_of_splits_are_found(image, mask, words, make, kdseg):
     assert (len(samples(options, root)), len(samples(options, root, "val"))) == (6, 4)
 
 
+CLASS_FILES = {
+    "palette": ("classes.txt", "ground\nwall\ncar", ["ground", "wall", "car"]),
+    "binary": ("labels.txt", "crack", ["background", "crack"]),
+    "colours": ("class_dict.csv", "name,r,g,b\nWall,128,64,128\nCar,0,0,142\nVoid,0,0,0", ["Wall", "Car"]),
+    "one_based": ("label_names.json", '["ground", "wall", "car"]', ["ground", "wall", "car"]),
+    "deep": ("id2label.json", '{"0": "ground", "1000": "wall", "2000": "car"}', ["ground", "wall", "car"]),
+    "indices": ("sets/obj.names", "ground\nwall\ncar\nsky", ["ground", "wall", "car", "sky"]),
+}
+
+
+@pytest.mark.parametrize("encoding", CLASS_FILES)
+def test_a_file_of_names_that_lies_near_names_the_classes(encoding, make, kdseg, workplace):
+    root = make(encoding, count=10)
+    name, text, names = CLASS_FILES[encoding]
+    write(root / name, text.encode())
+    status, out, _ = kdseg("init", "photos")
+    assert status == 0
+    file = name.rpartition("/")[2]
+    assert f"assumed: The classes are called as {file} lists them, " in out
+    recipe = (workplace / "recipe.toml").read_text(encoding="utf-8")
+    assert f"# - The classes are called as {file} lists them, " in recipe
+    assert "give them their names" not in recipe
+    options = tomllib.loads(recipe)["data"]["dataset"]
+    del options["use"], options["root"]
+    assert list(Folder(root=root, **{**options, "classes": tuple(options.get("classes", ()))}).names) == names
+    assert kdseg("check", "recipe.toml").status == 0
+
+
+def test_a_file_that_does_not_fit_is_left_out_and_another_may_be_named(make, kdseg, workplace):
+    root = make(count=10)
+    write(root / "classes.txt", b"ground")
+    write(workplace / "mine.txt", b"a\nb\nc")
+    found = proposed(kdseg)
+    assert found["options"]["classes"] == ["class_0", "class_1", "class_2"]
+    assert any(text.endswith("lists 1 classes, and the masks hold numbers up to 0, 1, 2: it was left out.")
+               for text in found["assumed"])  # fmt: skip
+    assert kdseg("init", "photos", "--force", "--classes", "mine.txt").status == 0
+    assert tomllib.loads((workplace / "recipe.toml").read_text())["data"]["dataset"]["classes"] == ["a", "b", "c"]
+    for file, told in (("photos/classes.txt", "lists 1 classes, and the masks"), ("none.txt", "cannot be read: No")):
+        status, _, err = kdseg("init", "photos", "--force", "--classes", file)
+        assert (status, err.partition(": ")[0]) == (2, file)
+        assert told in err
+
+
 def test_lists_of_splits_are_found(make, kdseg):
     root = make(count=10)
     write(root / "sets" / "train.txt", "\n".join(f"{number:03}" for number in range(7)).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +106,58 @@ def test_keys_are_what_wildcards_stand_for(pattern, keys, tmp_path):
         (tmp_path / name).touch()
     assert sorted(find(tmp_path, pattern, "images").by_stem) == keys
     assert sorted(find(tmp_path / "a", f"{tmp_path}/{pattern}", "images").by_stem) == keys
+
+
+TABLES = """
+[train]
+steps = 1
+batch_size = 2
+workers = 0
+
+[data]
+dataset = {{ use = "folder", root = "photos/one", images = "images", masks = "masks", classes = ["a", "b", "c"] }}
+val = {{ {val} }}
+
+[models.student]
+backbone = {{ use = "unet", base = 2 }}
+
+[terms.labels]
+learner = "student"
+loss = "cross_entropy"
+"""
+
+
+@pytest.fixture
+def checked(make, kdseg, workplace):
+    """Check a recipe whose splits have tables of their own, over two folders of images that differ."""
+    for part in ("one", "two"):
+        make(count=4, image=f"{part}/images/{{:03}}.png", mask=f"{part}/masks/{{:03}}.png")
+
+    def checked(val):
+        (workplace / "recipe.toml").write_text(TABLES.format(val=val), encoding="utf-8")
+        return kdseg("check", "recipe.toml")
+
+    return checked
+
+
+def test_splits_may_lie_in_folders_that_tables_of_their_own_name(checked):
+    status, out, err = checked('root = "photos/two"')
+    assert status == 0, err
+    assert "4 training images of 32x48, 4 validation images" in out
+
+
+def test_an_image_that_two_such_tables_find_is_told(checked, workplace):
+    shutil.copy(workplace / "photos/one/images/001.png", workplace / "photos/two/images/002.png")
+    status, _, err = checked('root = "photos/two"')
+    assert status == 2
+    one, two = workplace / "photos/one/images", workplace / "photos/two/images"
+    assert f"data.val: {two}/002.png: is a copy of {one}/001.png, which is in the train split too; " in err
+    status, _, err = checked('root = "photos", images = "*/images", masks = "*/masks"')
+    assert status == 2
+    assert f"data.val: {one}/000.png: is in the train split too; " in err
+
+
+def test_the_same_table_twice_says_of_no_split_which_images_it_has(checked):
+    status, _, err = checked('root = "photos/one"')
+    assert status == 2
+    assert "nothing says which images are the val split's" in err

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # nothing here may look for a server
 
 
 @pytest.fixture(scope="session")

@@ -133,6 +133,16 @@ def test_what_it_is_saved_as_fits_transformers_and_itself(segformer, tmp_path):
     assert torch.equal(again(images), network(images))
 
 
+def test_weights_that_transformers_parts_among_files_are_read_by_their_index(segformer, tmp_path):
+    model = transformers.AutoModelForSemanticSegmentation.from_pretrained(segformer)
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len([*tmp_path.glob("model-*.safetensors")]) > 2
+    network = HFSegmentation(folder=tmp_path).build(CONTEXT)
+    assert load_from_file(Weights(file=tmp_path / "model.safetensors.index.json"), network).is_full
+    expected = trained(segformer).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
 def test_another_number_of_classes_takes_all_but_the_head(segformer):
     network = HFSegmentation(folder=segformer).build(BackboneContext(in_channels=3, num_classes=3))
     weights = {"file": segformer / "model.safetensors"}

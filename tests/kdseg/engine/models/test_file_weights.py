@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
+from shards import save_shards
 
 from kdseg.components import BackboneContext
 from kdseg.engine.check.phases import check
@@ -81,6 +82,7 @@ def old_format(value, path):
     torch.save(value, path, _use_new_zipfile_serialization=False)
 
 
+NAMES = {save_file: "x.safetensors", save_shards: "x.safetensors.index.json"}
 WAYS = {
     "plain": (torch.save, lambda state: state, ""),
     "old format": (old_format, lambda state: {"state_dict": state}, ""),
@@ -92,6 +94,7 @@ WAYS = {
         "",
     ),
     "safetensors": (save_file, lambda state: state, ""),
+    "shards": (save_shards, lambda state: state, ""),
     "prefix": (torch.save, lambda s: wrapped(s, "net.") | {"loss.weight": torch.ones(2)}, ', prefix = "net"'),
     "prefix below a wrapper": (torch.save, lambda s: wrapped(s, "module.net."), ', prefix = "net."'),
     "prefix of a wrapper": (
@@ -116,7 +119,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_checkpoint_of_somebody_elses_gives_the_same_outputs(network, load, train, way, caplog):
     save, shape, keys = WAYS[way]
-    name = "x.safetensors" if save is save_file else "x.pth"
+    name = NAMES.get(save, "x.pth")
     save(shape(network.state_dict()), name)
     if way == "half precision":
         network.half().float()

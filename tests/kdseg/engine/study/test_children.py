@@ -28,6 +28,8 @@ def leave(number, frame):
     sys.exit(128 + number)
 signal.signal(signal.SIGTERM, leave)
 note("began")
+with open(f"place-{name}", "w") as file:
+    file.write(f"{os.environ.get('WANDB_RUN_GROUP')}, {os.environ.get('WANDB_JOB_TYPE')}")
 deadline = time.monotonic() + float(seconds)
 while time.monotonic() < deadline:
     time.sleep(0.01)
@@ -114,6 +116,15 @@ def test_so_many_are_at_work_at_once_with_their_share_of_the_cores(make, jobs):
     make(*(Stub(f"r{n}", seconds=0.4) for n in range(4)), jobs=jobs)
     assert at_once() == jobs
     assert {threads for *_, threads in diary()} == {str(max(len(os.sched_getaffinity(0)) // jobs, 1))}
+
+
+def test_weights_and_biases_is_told_where_a_run_belongs_unless_the_user_says_so(make, monkeypatch):
+    make(Stub("run", label="mimic lr=0.1", needs=(Stub("teacher", label=""),)))
+    assert Path("place-run").read_text() == "sweep, mimic lr=0.1"
+    assert Path("place-teacher").read_text() == "sweep, teacher"
+    monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
+    make(Stub("other", label="a" * 100))
+    assert Path("place-other").read_text() == f"mine, {'a' * 64}"
 
 
 def test_what_is_finished_is_not_made_again_nor_a_teacher_that_nobody_needs(make):

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from kdseg.engine.study.statistics import detectable, difference, estimate
+from kdseg.estimates import detectable, difference, estimate
 from kdseg.statistics import t_quantile
 
 

@@ -1,0 +1,1 @@
+"""What networks cost: counted, and measured on this machine."""

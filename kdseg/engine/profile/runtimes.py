@@ -1,0 +1,62 @@
+"""A network as several runtimes run it: an image in, its class map out."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kdseg.engine.models.model import SegmentationModel
+from kdseg.engine.models.optimised import optimise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor, nn
+
+    from kdseg.engine.models.optimised import Precision
+
+RUNTIMES: Mapping[str, str] = {
+    "eager": "PyTorch as it comes",
+    "channels_last": "with images and weights in channels_last",
+    "optimized": "kdseg.load(..., optimize=True): batch normalisation folded too; on a GPU as a CUDA graph",
+    "bf16": "the same, precision='bf16'",
+    "compiled": "the same in fp32, compile=True",
+    "compiled-bf16": "the same in bf16, compile=True",
+}
+"""What each does; every one takes what its predecessors have."""
+BF16 = ("bf16", "compiled-bf16")
+
+
+def make_runtime(name: str, network: nn.Module, card: Mapping[str, Any], device: torch.device) -> SegmentationModel:
+    """Give a copy of a network as a runtime has it.
+
+    Args:
+        name: one of `RUNTIMES`.
+        network: in eval mode, on the CPU, in float32.
+        card: as `kdseg.engine.models.model.card_of` gives it.
+        device: where it comes to lie.
+    """
+    mine = copy.deepcopy(network)
+    if name == "eager":
+        return _Contiguous(mine, card).eval().to(device)
+    mine = mine.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
+    if name != "channels_last":
+        precision: Precision = "bf16" if name in BF16 else "fp32"
+        mine = optimise(mine, device, precision, compiled=name.startswith("compiled"))
+    return SegmentationModel(mine, card).eval().to(device)
+
+
+def prediction(model: SegmentationModel, images: Tensor) -> Callable[[], object]:
+    """Give what predicts the classes of uint8 images N×3×H×W."""
+    return lambda: model.predict(images)
+
+
+class _Contiguous(SegmentationModel):
+    """A model whose images stay as they lie."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        output = self.network((images - self.mean) / self.std)
+        logits: Tensor = output["logits"] if isinstance(output, dict) else output
+        return logits

@@ -1,0 +1,1 @@
+"""Pages that tell of runs: one page of one run, and comparisons of several, also as data."""

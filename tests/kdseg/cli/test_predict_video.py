@@ -1,0 +1,96 @@
+"""`predict` of videos: real files, written and read back by OpenCV."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kdseg import load
+from kdseg.data.pictures import overlay
+
+FRAMES, RATE = 7, 12.5
+
+
+def write_video(path, frames, rate=RATE):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, frames[0].shape[1::-1])
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(frame[..., ::-1])
+    writer.release()
+
+
+def read_video(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (found := capture.read())[0]:
+        frames.append(found[1][..., ::-1])
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def apart(one, other):
+    """Give how far two frames are apart, in means over cells: the codec keeps colours coarsely."""
+    cells = [cv2.resize(np.ascontiguousarray(frame), (12, 8), interpolation=cv2.INTER_AREA) for frame in (one, other)]
+    return np.abs(cells[0].astype(int) - cells[1]).mean()
+
+
+@pytest.fixture
+def frames():
+    numbers = np.random.default_rng(0)
+    return [numbers.integers(0, 256, (2, 3, 3), np.uint8).repeat(32, 0).repeat(32, 1) for _ in range(FRAMES)]
+
+
+@pytest.fixture
+def run(kdseg, write):
+    write()
+    assert kdseg("run", "recipe.toml").status == 0
+    return "runs/job"
+
+
+def test_a_video_of_overlays_in_order_and_at_the_same_rate(kdseg, run, frames):
+    write_video("drive.avi", frames)
+    done = kdseg("predict", run, "drive.avi", "-o", "out")
+    assert done.status == 0, done.err
+    assert done.out == "1 videos: out/*_overlay.mp4\n"
+    assert re.search(r"\d+\.\d ms from an image to its classes \(median of 7\); \d+\.\d images a second", done.err)
+    assert [path.name for path in Path("out").iterdir()] == ["drive_overlay.mp4"]
+    found, rate = read_video("out/drive_overlay.mp4")
+    assert (len(found), rate) == (FRAMES, RATE)
+    network = load(run)
+    seen, _ = read_video("drive.avi")
+    for frame, shown in zip(seen, found, strict=True):
+        wanted = overlay(frame, network.predict(frame), network.palette)
+        assert apart(shown, wanted) < 15  # the codec loses some
+        assert apart(found[0], found[1]) > 30  # while frames differ by far more
+
+
+def test_images_and_videos_go_together(kdseg, run, frames):
+    write_video("drive.avi", frames)
+    cv2.imwrite("one.png", frames[0])
+    done = kdseg("predict", run, "one.png", "drive.avi")
+    assert done.out == "1 images: predictions/*_mask.png and *_overlay.png\n1 videos: predictions/*_overlay.mp4\n"
+    assert "median of 8" in done.err
+
+
+def test_mistakes_with_videos_are_told_and_leave_nothing(kdseg, run, frames):
+    Path("broken.mp4").write_bytes(b"no video at all")
+    small = [frame[:16, :16] for frame in frames]
+    write_video("small.avi", small)
+    Path("sub").mkdir()
+    write_video("sub/small.mkv", frames)
+    write_video("drive_overlay.avi", frames)
+    for words, told in (
+        (("broken.mp4",), "broken.mp4: cannot be read as a video"),
+        (("small.avi",), "small.avi"),
+        (("small.avi", "sub/small.mkv"), "small.avi and sub/small.mkv would write the same file; name them apart"),
+        (("drive_overlay.avi", "--format", "cityscapes"), "is a video, of which cityscapes takes none"),
+        (("none.mp4",), "none.mp4: no such image or folder"),
+    ):
+        done = kdseg("predict", run, *words, "-o", "out")
+        assert (done.status, done.out) == (2, ""), words
+        assert told in done.err
+        assert "Traceback" not in done.err
+        assert not [path for path in Path().glob("out/*") if path.is_file()]
