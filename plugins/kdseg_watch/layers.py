@@ -52,7 +52,14 @@ class DrawLayers(Hooks):
         for name in options.participants:
             require_participant(run, label, name, "participants")
         shown = options.participants or (() if options.between else tuple(run.participants))
-        self._taps = {name: self._taps_of(run, name) for name in shown}
+        taps = {name: self._taps_of(run, name) for name in shown}
+        self._taps = {name: those for name, those in taps.items() if those}
+        lacking = [name for name in shown if name not in self._taps and (options.participants or not self._taps)]
+        if lacking and not options.taps:
+            raise KdsegError(
+                f"callbacks.{label}.taps: {lacking[0]} offers no stages; name submodules of its network, or other "
+                "`participants`"
+            )
         for tap in options.taps:
             if shown and not any(tap in taps for taps in self._taps.values()):
                 raise self._no_tap("taps", tap, shown[0], run)
@@ -144,15 +151,10 @@ class DrawLayers(Hooks):
 
     def _taps_of(self, run: RunView, name: str) -> tuple[str, ...]:
         """Give the taps that are drawn of a participant: those asked for that it has, or its stages."""
+        if not self._options.taps:
+            return run.taps(name)
         there = known_taps(run, name)
-        if self._options.taps:
-            return tuple(tap for tap in self._options.taps if tap in there)
-        if not run.taps(name):
-            raise KdsegError(
-                f"callbacks.{self._ctx.label}.taps: {name} offers no stages; name submodules of its network, or other "
-                "`participants`"
-            )
-        return run.taps(name)
+        return tuple(tap for tap in self._options.taps if tap in there)
 
     def _pair(self, run: RunView, text: str, learner: str, source: str) -> tuple[str, str]:
         """Read the taps of a pair, or of one name for both."""

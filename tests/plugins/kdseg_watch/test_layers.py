@@ -217,6 +217,9 @@ def test_a_network_without_stages_and_a_module_that_makes_no_map_are_told(train,
     recipe += '[terms.labels]\nlearner = "one"\nloss = "cross_entropy"\n[callbacks.shown]\nuse = "layer_images"\n'
     with pytest.raises(KdsegError, match=r"callbacks.shown.taps: one offers no stages; name submodules"):
         train(recipe)
+    others = RECIPE.replace('[callbacks.shown]\nuse = "layer_images"\n', "") + recipe.partition("\n")[2]
+    run = train(recipe.partition("\n")[0] + "\n" + others, name="beside")
+    assert {path.name[:10] for path in (run.folder / "pictures").glob("shown-*.png")} == {"shown-stud", "shown-teac"}
     run = train(recipe + 'taps = ["words"]')
     assert "one makes no map at words; name others in `taps`" in run.summary["dropped_callbacks"]["shown"]
     assert train(recipe + 'taps = ["head"]').summary["dropped_callbacks"] == {}
