@@ -75,16 +75,16 @@ def search(budget, **options):
 def test_every_student_holds_the_budget_and_none_that_does_is_worth_more(lawful):
     whole = search(Budget())
     middle = sorted(one.milliseconds for one in whole.considered)[len(whole.considered) // 2]
-    budget = Budget(parameters=100_000, macs=3e8, milliseconds=middle)
+    budget = Budget(parameters=30_000, macs=3e8, milliseconds=middle)
     found = search(budget)
     counts = {one.backbone: one for one in whole.considered}
     worth = [
         (one.parameters, one.work.macs, -law(one.work))
         for one in counts.values()
-        if one.parameters <= 1e5 and one.work.macs <= 3e8 and law(one.work) <= middle
+        if one.parameters <= 3e4 and one.work.macs <= 3e8 and law(one.work) <= middle
     ]
     assert found.front
-    assert found.error < 0.02  # the law is of the form that is fitted
+    assert found.error < 0.05  # the law is of the form that is fitted
     for one in found.front:
         mine = (one.parameters, one.work.macs, -law(one.work))
         assert mine in worth
