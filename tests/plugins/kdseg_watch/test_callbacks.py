@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pretended_run import SCORES, FakeRun, built, names_of_best, resumed
 
 import kdseg_watch
 from kdseg.components import CallbackContext
@@ -19,81 +19,7 @@ from kdseg_watch.components import Checkpoint, EarlyStopping, GradientNorms, Har
 from kdseg_watch.picture_components import Gallery, LayerImages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from kdseg.components import Callback
-    from kdseg.hooks import Hooks
-
-SCORES = st.lists(st.sampled_from([i / 8 for i in range(9)]), max_size=12)  # eighths: ties, and exact differences
-
-
-@dataclass
-class FakeRun:
-    """A `kdseg.RunView` with as many networks as it needs: none."""
-
-    folder: Path
-    step: int = 0
-    total_steps: int = 1000
-    epoch: int = 0
-    participants: Mapping[str, Any] = field(default_factory=lambda: {"teacher": None, "student": None})
-    values: dict[str, float] = field(default_factory=dict)
-    batch: Any = None
-    classes: Any = None
-    is_main: bool = True
-    stopped: str | None = None
-
-    @property
-    def pictures(self) -> Path:
-        return self.folder / "pictures"
-
-    def record(self, name: str, value: float) -> None:
-        self.values[name] = value
-
-    def predict(self, participant: str, images: Any) -> Any:
-        raise NotImplementedError
-
-    def keep_models(self, folder: Path) -> None:
-        if self.is_main:
-            (folder / "student").mkdir(parents=True)
-            (folder / "student" / "step").write_text(str(self.step))
-
-    def stop(self, reason: str) -> None:
-        self.stopped = reason
-
-    def evaluated(self, hooks: Hooks, number: int, score: float) -> None:
-        """Take ten steps, be evaluated for the `number`th time, tell the callback."""
-        self.step = 10 * (number + 1)
-        self.values = {"val/student/miou": score, "val/teacher/miou": 1 - score, "val/student/pixel_accuracy": 0.5}
-        hooks.on_evaluation_end(self)
-
-    def kept(self, label: str = "mine") -> dict[str, str]:
-        """Give the folders on the disk, each with the step whose models it holds."""
-        return {
-            path.name: (path / "student" / "step").read_text() for path in (self.folder / f"models-{label}").glob("*")
-        }
-
-
-def built(callback: Callback, metric: str = "miou") -> Hooks:
-    return callback.build(CallbackContext(label="mine", metric=metric, scores=("miou", "pixel_accuracy")))
-
-
-def resumed(callback: Callback, hooks: Hooks, run: FakeRun) -> Hooks:
-    """Give the callback of a new process that takes up what the old one's checkpoint holds."""
-    state = json.loads(json.dumps(hooks.state_dict()))
-    fresh = built(callback)
-    fresh.load_state_dict(state)
-    fresh.on_run_start(run)
-    return fresh
-
-
-def names_of_best(scores: Sequence[float], keep: int) -> dict[str, str]:
-    """Give the evaluations that fewer than `keep` others precede: by a higher score, or by an equal one before them."""
-    steps = [
-        10 * (i + 1)
-        for i, score in enumerate(scores)
-        if sum(s > score or (s == score and j < i) for j, s in enumerate(scores)) < keep
-    ]
-    return {f"step-{step:08d}": str(step) for step in steps}
 
 
 def test_the_hook_hands_over_the_callbacks() -> None:
@@ -247,80 +173,6 @@ def test_a_score_that_cannot_be_ranked_is_told(tmp_path: Path, callback: type[Ca
     run, hooks = FakeRun(tmp_path), built(callback())
     with pytest.raises(KdsegError, match=r"step 10: val/student/miou is nan"):
         run.evaluated(hooks, 0, float("nan"))
-
-
-# Other metrics
-
-
-CONTEXT = CallbackContext(label="mine", metric="miou", scores=("miou", "pixel_accuracy"), terms=("labels", "mimic"))
-
-
-def judged(callback: Callback, run: FakeRun, values: Sequence[float], name: str) -> Hooks:
-    """Let a callback see a value at evaluation after evaluation."""
-    hooks = callback.build(CONTEXT)
-    hooks.on_run_start(run)
-    for number, value in enumerate(values):
-        run.step, run.values = 10 * (number + 1), {name: value}
-        hooks.on_evaluation_end(run)
-    return hooks
-
-
-@given(losses=SCORES, keep=st.integers(1, 4))
-def test_checkpoint_keeps_the_lowest_losses(losses: list[float], keep: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        run = FakeRun(Path(folder))
-        judged(Checkpoint(metric="loss/mimic", mode="less", keep=keep), run, losses, "loss/mimic")
-        assert run.kept() == names_of_best([-loss for loss in losses], keep)
-
-
-@given(scores=SCORES, keep=st.integers(1, 3), every=st.integers(1, 4))
-def test_checkpoint_keeps_every_so_many_beside_the_best(scores: list[float], keep: int, every: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        run = FakeRun(Path(folder))
-        callback = Checkpoint(metric="pixel_accuracy", keep=keep, every=every)
-        hooks = judged(callback, run, scores, "val/student/pixel_accuracy")
-        regular = {f"step-{10 * n:08d}": str(10 * n) for n in range(every, len(scores) + 1, every)}
-        assert run.kept() == names_of_best(scores, keep) | regular
-        before = run.kept()
-        resumed(callback, hooks, run)
-        assert run.kept() == before
-
-
-def test_early_stopping_waits_for_a_loss_to_fall(tmp_path: Path) -> None:
-    run, callback = FakeRun(tmp_path), EarlyStopping(metric="loss/labels", mode="less", patience=2, min_rise=0.1)
-    judged(callback, run, [2.0, 1.5, 1.45], "loss/labels")
-    assert run.stopped is None
-    judged(callback, run, [2.0, 1.5, 1.45, 1.41], "loss/labels")
-    assert run.stopped == "loss/labels has not fallen below 1.5000 for 2 evaluations"
-
-
-@pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
-def test_a_term_that_did_not_count_yet_is_waited_for(tmp_path: Path, callback: type[Callback]) -> None:
-    run = FakeRun(tmp_path)
-    hooks = judged(callback(metric="loss/mimic"), run, [1.0, 2.0, 3.0], "loss/labels")
-    assert run.stopped is None
-    assert run.kept() == {}
-    run.values = {"loss/mimic": 0.5}
-    hooks.on_evaluation_end(run)
-    assert "0.5" in json.dumps(hooks.state_dict())
-
-
-@pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
-@pytest.mark.parametrize(
-    ("metric", "hint"),
-    [
-        ("mioo", "did you mean 'miou'?"),
-        ("loss/mimick", "did you mean 'loss/mimic'?"),
-        ("xyz", "there are miou, pixel_accuracy, loss/labels, loss/mimic"),
-        ("gradients/student", "there are miou, pixel_accuracy, loss/labels, loss/mimic"),  # another on each process
-    ],
-)
-def test_an_unknown_metric_is_told_before_the_first_step(
-    tmp_path: Path, callback: type[Callback], metric: str, hint: str
-) -> None:
-    with pytest.raises(KdsegError) as refused:
-        callback(metric=metric).build(CONTEXT).on_run_start(FakeRun(tmp_path))
-    assert str(refused.value) == f"callbacks.mine.metric: {metric!r} is no score and no term's value; {hint}"
 
 
 @pytest.mark.parametrize(
