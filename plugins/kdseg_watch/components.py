@@ -95,8 +95,8 @@ class GradientNorms(Callback):
     """Writes the norm of each learner's gradient before it is clipped, as `LABEL/LEARNER`.
 
     It is that of the network's own weights. Where the recipe clips, `LABEL/LEARNER/clipped` is the share, so far, of
-    the steps looked at in which it was greater than that. A gradient that grows while the loss does not fall, or that is
-    clipped nearly always, asks for a lower learning rate.
+    the steps looked at in which it was greater than that. A gradient that grows while the loss does not fall, or that
+    is clipped nearly always, asks for a lower learning rate.
     """
 
     name: ClassVar[str] = "gradient_norms"

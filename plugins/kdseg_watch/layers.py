@@ -52,7 +52,14 @@ class DrawLayers(Hooks):
         for name in options.participants:
             require_participant(run, label, name, "participants")
         shown = options.participants or (() if options.between else tuple(run.participants))
-        self._taps = {name: self._taps_of(run, name) for name in shown}
+        taps = {name: self._taps_of(run, name) for name in shown}
+        self._taps = {name: those for name, those in taps.items() if those}
+        lacking = [name for name in shown if name not in self._taps and (options.participants or not self._taps)]
+        if lacking and not options.taps:
+            raise KdsegError(
+                f"callbacks.{label}.taps: {lacking[0]} offers no stages; name submodules of its network, or other "
+                "`participants`"
+            )
         for tap in options.taps:
             if shown and not any(tap in taps for taps in self._taps.values()):
                 raise self._no_tap("taps", tap, shown[0], run)
@@ -90,27 +97,28 @@ class DrawLayers(Hooks):
         ids = [one.id for one in samples]
         for name, taps in self._taps.items():
             self._draw_one(run, name, self._features(run, name, images, taps), images, ids)
-        if self._pairs:
-            assert self._source is not None
-            ours, theirs = (tuple(dict.fromkeys(one[side] for one in self._pairs)) for side in (0, 1))
-            mine = self._features(run, self._learner, images, ours)
-            other = self._features(run, self._source, images, theirs)
-            if run.is_main:
-                sheet = difference_sheet(
-                    (self._learner, self._source),
-                    {(one, two): (mine[one], other[two]) for one, two in self._pairs},
-                    images,
-                    [self._told(run, one) for one in ids],
-                )
-                caption = (
-                    f"Where {self._learner} and {self._source} look, as the mean of |a| over the channels divided by "
-                    "the map's root mean square, and the difference: red where the learner looks more, blue where less."
-                )
-                run.show(f"{self._ctx.label}-difference", sheet, caption)
+        if self._pairs and self._source is not None:
+            self._draw_pairs(run, self._source, images, ids)
+
+    def _draw_pairs(self, run: RunView, source: str, images: Image, ids: Sequence[str]) -> None:
+        """Draw where learner and source look, and the difference."""
+        ours, theirs = (tuple(dict.fromkeys(one[side] for one in self._pairs)) for side in (0, 1))
+        mine = self._features(run, self._learner, images, ours)
+        other = self._features(run, source, images, theirs)
+        if not run.is_main:
+            return
+        both = {(one, two): (mine[one], other[two]) for one, two in self._pairs}
+        sheet = difference_sheet((self._learner, source), both, images, [self._told(run, one) for one in ids])
+        caption = (
+            f"Where {self._learner} and {source} look, as the mean of |a| over the channels divided by the map's root "
+            "mean square, and the difference: red where the learner looks more, blue where less."
+        )
+        run.show(f"{self._ctx.label}-difference", sheet, caption)
 
     def _draw_one(
         self, run: RunView, name: str, features: Mapping[str, Values], images: Image, ids: Sequence[str]
     ) -> None:
+        """Draw a participant's stages; the channels are chosen on all processes, for each keeps them."""
         headings = [f"{name}: {self._told(run, one)}" for one in ids]
         if self._options.show == "components":
             if run.is_main:
@@ -133,6 +141,9 @@ class DrawLayers(Hooks):
     def _features(self, run: RunView, name: str, images: Image, taps: Sequence[str]) -> dict[str, Values]:
         """Give features, of all processes alike: networks may lie in parts over them."""
         found = run.features(name, torch.from_numpy(images), taps)
+        for tap in taps:
+            if getattr(found.get(tap), "ndim", 0) != 4:  # noqa: PLR2004 (images, channels, height, width)
+                raise KdsegError(f"{name} makes no map at {tap}; name others in `taps`")
         return {tap: as_array(found[tap]) for tap in taps}
 
     def _told(self, run: RunView, image: str) -> str:
@@ -140,15 +151,10 @@ class DrawLayers(Hooks):
 
     def _taps_of(self, run: RunView, name: str) -> tuple[str, ...]:
         """Give the taps that are drawn of a participant: those asked for that it has, or its stages."""
+        if not self._options.taps:
+            return run.taps(name)
         there = known_taps(run, name)
-        if self._options.taps:
-            return tuple(tap for tap in self._options.taps if tap in there)
-        if not run.taps(name):
-            raise KdsegError(
-                f"callbacks.{self._ctx.label}.taps: {name} offers no stages; name submodules of its network, or other "
-                "`participants`"
-            )
-        return run.taps(name)
+        return tuple(tap for tap in self._options.taps if tap in there)
 
     def _pair(self, run: RunView, text: str, learner: str, source: str) -> tuple[str, str]:
         """Read the taps of a pair, or of one name for both."""

@@ -174,13 +174,18 @@ def _layers_of(participant: Participant, taps: Sequence[str], *, every_layer: bo
     stages = dict(backbone.taps(network))
     if stages and not every_layer:
         return stages
-    return {name: module for name, module in network.named_modules() if name and not [*module.children()]}
+    return {name: module for name, module in _submodules(network).items() if not [*module.children()]}
+
+
+def _submodules(network: nn.Module) -> dict[str, nn.Module]:
+    """Give the submodules that can be looked at: those of TorchScript take no hooks."""
+    scripted = torch.jit.ScriptModule
+    return {name: one for name, one in network.named_modules() if name and not isinstance(one, scripted)}
 
 
 def _known(participant: Participant) -> list[str]:
     """Give the stages of a participant, then its submodules."""
-    modules = [name for name, _ in participant.module.named_modules() if name]
-    return list(dict.fromkeys([*participant.backbone.taps(participant.module), *modules]))
+    return list(dict.fromkeys([*participant.backbone.taps(participant.module), *_submodules(participant.module)]))
 
 
 def _no_tap(tap: str, participants: dict[str, Participant]) -> KdsegError:

@@ -178,3 +178,48 @@ def test_submodules_may_be_named_by_their_paths(train, drawn):
     run = train(RECIPE + 'taps = ["decoder.0", "head"]')
     assert run.summary["dropped_callbacks"] == {}
     assert [*drawn[0][1][0]] == ["decoder.0", "head"]
+
+
+FLAT = """
+from typing import ClassVar
+from attrs import frozen
+from kdseg import Backbone, hookimpl
+
+@frozen(kw_only=True)
+class Flat(Backbone):
+    \"\"\"A convolution, and something beside it that is no map.\"\"\"
+
+    name: ClassVar[str] = "flat"
+
+    def build(self, ctx):
+        from torch import nn
+
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head, self.words = nn.Conv2d(3, ctx.num_classes, 1), nn.Flatten(2)
+
+            def forward(self, images):
+                self.words(images)
+                return self.head(images)
+
+        return Network()
+
+@hookimpl
+def kdseg_backbones():
+    return [Flat]
+"""
+
+
+def test_a_network_without_stages_and_a_module_that_makes_no_map_are_told(train, folder):
+    (folder / "flat.py").write_text(FLAT)
+    recipe = 'plugins = ["parts.py", "part_losses.py", "flat.py"]\n[models.one]\nbackbone = "flat"\n'
+    recipe += '[terms.labels]\nlearner = "one"\nloss = "cross_entropy"\n[callbacks.shown]\nuse = "layer_images"\n'
+    with pytest.raises(KdsegError, match=r"callbacks.shown.taps: one offers no stages; name submodules"):
+        train(recipe)
+    others = RECIPE.replace('[callbacks.shown]\nuse = "layer_images"\n', "") + recipe.partition("\n")[2]
+    run = train(recipe.partition("\n")[0] + "\n" + others, name="beside")
+    assert {path.name[:10] for path in (run.folder / "pictures").glob("shown-*.png")} == {"shown-stud", "shown-teac"}
+    run = train(recipe + 'taps = ["words"]')
+    assert "one makes no map at words; name others in `taps`" in run.summary["dropped_callbacks"]["shown"]
+    assert train(recipe + 'taps = ["head"]').summary["dropped_callbacks"] == {}
