@@ -49,5 +49,7 @@ def test_the_commands_work_and_write_what_the_page_says(pages, tmp_path, monkeyp
 def test_the_table_has_every_callback_of_the_plugin(pages):
     rows = re.findall(r"^\| `(\w+)` \|", pages["docs/watching.md"].prose, flags=re.MULTILINE)
     registry = load_plugins().registry
-    there = [entry.cls.name for entry in registry.entries if issubclass(entry.cls, Callback) and entry.plugin == "watch"]
+    there = [
+        entry.cls.name for entry in registry.entries if issubclass(entry.cls, Callback) and entry.plugin == "watch"
+    ]
     assert sorted(rows) == sorted(there)
