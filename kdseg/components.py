@@ -78,6 +78,20 @@ class Backbone(Component):
         """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
         return {}
 
+    def prune(self, wide: nn.Module, narrow: nn.Module) -> None:  # noqa: ARG002 (a default for networks of one width)
+        """Fill `narrow`, a network of this component, with the channels of a wider one that matter most.
+
+        Args:
+            wide: trained; of any component.
+            narrow: both may live on the meta device, where nothing but shapes is looked at.
+
+        Raises:
+            KdsegError: it cannot be made of the wider one.
+        """
+        from kdseg.errors import KdsegError
+
+        raise KdsegError(f"{self.name!r} cannot be made of the channels of a wider network")
+
     @classmethod
     def variants(cls) -> Iterable[Backbone]:
         """Give networks of its family, small and large, among which ``kdseg fit-student`` searches."""

@@ -133,7 +133,7 @@ def load(
     card = read_card(folder)
     mean, std = tuple(card["mean"]), tuple(card["std"])
     ctx = BackboneContext(in_channels=3, num_classes=len(card["classes"]), mean=mean, std=std)
-    network = _backbone(folder, card, trust_code=trust_code).build(ctx)
+    network = backbone_of(folder, card, trust_code=trust_code).build(ctx)
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     if not optimize and (precision != "fp32" or compile):
@@ -260,7 +260,7 @@ def code_of(folder: Path, card: Mapping[str, Any]) -> Path | None:
     return code if _version_of(distribution) is None and code.is_file() else None
 
 
-def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Backbone:
+def backbone_of(folder: Path, card: Mapping[str, Any], *, trust_code: bool = False) -> Backbone:
     """Make the component that a model folder's card says.
 
     Raises:
