@@ -78,6 +78,11 @@ class Backbone(Component):
         """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
         return {}
 
+    @classmethod
+    def variants(cls) -> Iterable[Backbone]:
+        """Give networks of its family, small and large, among which ``kdseg fit-student`` searches."""
+        return ()
+
     def class_names(self) -> tuple[str, ...] | None:
         """Give what its logits mean, in their order, where files of its own say it: for a recipe's `class_map`."""
         return None

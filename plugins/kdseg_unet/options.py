@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from attrs import field, frozen
@@ -11,7 +12,7 @@ from attrs.validators import and_, ge, in_, le, lt
 from kdseg.components import Backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import nn
 
@@ -25,6 +26,7 @@ Activation = Literal["relu", "leaky_relu", "silu"]
 
 _CHANNELS = and_(ge(1), le(1024))
 _PROBABILITY = and_(ge(0.0), lt(1.0))
+_BASES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 _STAGE = re.compile(r"encoder\.\d+|bottleneck|decoder\.\d+")
 
 
@@ -70,6 +72,15 @@ class UNet(_Family):
     activation: Annotated[Activation, "what follows each normalisation"] = field(
         default="relu", validator=in_(get_args(Activation))
     )
+
+    @classmethod
+    def variants(cls) -> Iterable[UNet]:
+        """Give networks from some thousand parameters to hundreds of millions, with all stems, blocks and decoders."""
+        shapes = product(_BASES, range(2, 7), get_args(StemStride), get_args(Block), get_args(Upsampling))
+        for base, downsamplings, stem_stride, block, upsampling in shapes:
+            yield cls(
+                base=base, downsamplings=downsamplings, stem_stride=stem_stride, block=block, upsampling=upsampling
+            )
 
     def build(self, ctx: BackboneContext) -> nn.Module:
         """Make the network, its first weights drawn from torch's global generator."""

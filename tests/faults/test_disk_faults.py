@@ -105,7 +105,7 @@ def assert_survives_a_full_disk(forked, in_own_mounts, job, write, assert_told, 
         ("on_step_end", 3, 2, "models/student/parts.py"),
         ("on_step_end", 4, 2, "checkpoints/step-00000004"),
         ("on_step_end", 4, 4, "checkpoints/step-00000004"),
-        ("on_step_end", 3, 8, "models/student/parts.py"),
+        ("on_step_end", 3, 8, "confusion/student.json"),
         ("on_evaluation_end", 8, 3, "checkpoints/step-00000008"),
         ("on_run_end", 8, 0, "pictures/comparison.png"),
     ],
@@ -193,7 +193,7 @@ def test_a_run_whose_folder_becomes_read_only_is_told(
             subprocess.run(["mount", "-o", "remount,bind,ro", run.folder], check=True)
 
         told = forked("run", "job.toml", watcher=at("on_step_end", 3, protect))
-        assert_told(told, "models/student/model.json: Read-only file system; " + WAY_ON)
+        assert_told(told, "confusion: Read-only file system; " + WAY_ON)
         assert job().kept() == [2]
         subprocess.run(["umount", job().folder], check=True)
         assert_resumes()

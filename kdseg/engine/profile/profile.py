@@ -16,7 +16,7 @@ from kdseg.data.samples import ClassTable
 from kdseg.engine.models.model import SegmentationModel, card_of, load
 from kdseg.engine.profile.clock import WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 from kdseg.engine.profile.layers import count_layers, time_layers
-from kdseg.engine.profile.runtimes import BF16, RUNTIMES, make_runtime, prediction
+from kdseg.engine.profile.runtimes import BF16, make_runtime, prediction, refuse_unknown
 from kdseg.errors import KdsegError, did_you_mean, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_settings, plain_component
@@ -135,9 +135,7 @@ def profile(
         KdsegError: there is no such device or runtime.
     """
     runtimes = runtimes or DEFAULT
-    if unknown := next((name for name in runtimes if name not in RUNTIMES), None):
-        hint = did_you_mean(unknown, RUNTIMES) or f"; there are {', '.join(RUNTIMES)}"
-        raise KdsegError(f"--runtime {unknown}: no such runtime{hint}")
+    refuse_unknown(runtimes)
     where = _device(device)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -9,9 +9,10 @@ import torch
 
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.engine.models.optimised import optimise
+from kdseg.errors import KdsegError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor, nn
 
@@ -27,6 +28,18 @@ RUNTIMES: Mapping[str, str] = {
 }
 """What each does; every one takes what its predecessors have."""
 BF16 = ("bf16", "compiled-bf16")
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Refuse runtimes that do not exist.
+
+    Raises:
+        KdsegError: with the nearest name, or all.
+    """
+    for name in names:
+        if name not in RUNTIMES:
+            hint = did_you_mean(name, RUNTIMES) or f"; there are {', '.join(RUNTIMES)}"
+            raise KdsegError(f"--runtime {name}: no such runtime{hint}")
 
 
 def make_runtime(name: str, network: nn.Module, card: Mapping[str, Any], device: torch.device) -> SegmentationModel:

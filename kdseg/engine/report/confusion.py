@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kdseg.engine.folders.run_folder import CONFUSION
 from kdseg.engine.report.words import count, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FOLDER = "confusion"
 MOST = 24
 """So many classes are shown by themselves; the others, those with the fewest pixels, are one row and column."""
 SAID = 8
@@ -47,7 +47,7 @@ class Confusion:
 def read_confusion(folder: Path, name: str) -> Confusion | None:
     """Read a participant's confusion matrix from a run's folder; None where there is none that can be read."""
     try:
-        found = json.loads((folder / FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / CONFUSION / f"{name}.json").read_text(encoding="utf-8"))
         classes, matrix = [str(label) for label in found["classes"]], [[*map(int, row)] for row in found["matrix"]]
         step, split = int(found["step"]), str(found["split"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdseg.engine.report.reading import ReadRun
 
 MOST_RECORDED = 24
-"""So many values of callbacks are drawn."""
+"""So many charts of what callbacks wrote are drawn."""
 
 
 @frozen(kw_only=True)
@@ -59,7 +59,7 @@ def run_charts(run: ReadRun, participants: Sequence[Participant]) -> list[Group]
             "above 0 they pull together, below 0 against each other.",
             charts=_gradients(run),
         ),
-        Group(id="recorded", title="What callbacks and gates recorded", text="", charts=_recorded(run)),
+        Group(id="recorded", title="What callbacks and gates recorded", text="", charts=_recorded(run, participants)),
     ]
     return [group for group in found if group.charts]
 
@@ -112,14 +112,20 @@ def _gradients(run: ReadRun) -> tuple[Chart, ...]:
     )
 
 
-def _recorded(run: ReadRun) -> tuple[Chart, ...]:
+def _recorded(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
+    """Draw what has no chart of its own; values that are told of each participant share one."""
     known = ("loss/", "critic/", "weight/", "lr/", "grad/", "cosine/")
     others = [name for name in run.metrics.steps if not name.startswith(known) and not name.endswith("seconds")]
-    pairs = [(run.metrics.recorded, name) for name in run.metrics.recorded]
-    pairs += [(run.metrics.steps, name) for name in others]
+    colours = {one.name: one.colour for one in participants}
+    charts: dict[str, dict[str, list[Point]]] = {}
+    for curves, names in ((run.metrics.recorded, [*run.metrics.recorded]), (run.metrics.steps, others)):
+        for name in names:
+            what, _, last = name.rpartition("/")
+            title, label = (f"{what} by participant", last) if what and last in colours else (name, name)
+            charts.setdefault(title, {})[label] = curves.points(name)
     return _drawn(
-        draw(name, {name: curves.points(name)}, {name: 0}, run.metrics.last_step, turns=True)
-        for curves, name in pairs[:MOST_RECORDED]
+        draw(title, lines, {label: colours.get(label, 0) for label in lines}, run.metrics.last_step, turns=True)
+        for title, lines in [*charts.items()][:MOST_RECORDED]
     )
 
 

@@ -79,7 +79,7 @@ def _described(run: ReadRun, participants: tuple[Participant, ...]) -> dict[str,
     for label, callback in run.table("callbacks").items():
         used = callback.get("use") if isinstance(callback, dict) else callback
         if str(used).rpartition("/")[2] == "gallery":
-            found[label] = (f"Gallery {label}", shown)
+            found[label] = ("Gallery" if label == "gallery" else f"Gallery {label}", shown)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from kdseg.engine.folders.run_folder import RECIPE
+from kdseg.engine.folders.run_folder import CONFUSION, RECIPE
 from kdseg.engine.models.model import CARD, MODELS, read_card
 from kdseg.engine.run.trackers import Guard, numbers
 from kdseg.engine.run.wandb_file import holds_run, last_row
@@ -115,6 +116,7 @@ class WandbTracker:
         if not self._guard.failure:
             self._send(self._settled)
             if complete:
+                self._guard(self._send_matrices)
                 self._guard(self._send_models)
             ending = Guard(self._guard.name)  # it ends, and brings what it has to the disk, with the models or without
             ending(lambda: self._run.finish(exit_code=0 if complete else 1))
@@ -138,7 +140,7 @@ class WandbTracker:
         for step in sorted(step for step in self._rows if step <= last):
             row = self._rows.pop(step)
             if self._wants(step) and row:
-                self._guard(lambda step=step, row=row: self._run.log(row, step=step, commit=True))  # type: ignore[misc]
+                self._guard(lambda step=step, row=row: self._run.log(row, step=step))  # type: ignore[misc]
 
     def _overlaid(self, images: Sequence[Image], masks: Mapping[str, Sequence[Image]]) -> list[Any]:
         return [
@@ -151,6 +153,25 @@ class WandbTracker:
             )
             for number, image in enumerate(images)
         ]
+
+    def _send_matrices(self) -> None:
+        """Send pixels by truth and prediction, with the last row: it is open until the run ends."""
+        import wandb
+
+        assert self._folder is not None
+        for file in sorted(self._folder.glob(f"{CONFUSION}/*.json")):
+            found = json.loads(file.read_text(encoding="utf-8"))
+            names = found["classes"]
+            pixels = [
+                [names[truth], names[predicted], count]
+                for truth, counts in enumerate(found["matrix"])
+                for predicted, count in enumerate(counts)
+            ]
+            fields = {name: name for name in ("Actual", "Predicted", "nPredictions")}  # as that chart wants them
+            chart = wandb.plot_table(
+                "wandb/confusion_matrix/v1", wandb.Table([*fields], pixels), fields, {"title": file.stem}
+            )
+            self._run.log({f"confusion/{file.stem}": chart}, step=self._settled)
 
     def _send_models(self) -> None:
         """Send each learner's and shadow's best weights with their card, and the file of its backbone if it has one."""

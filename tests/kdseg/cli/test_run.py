@@ -265,7 +265,7 @@ def test_ctrl_c_at_a_terminal_ends_with_130_and_leaves_the_bar(start):
     shown = b""
     watchdog = threading.Timer(120, child.kill)
     watchdog.start()
-    while b"steps/s" not in shown:  # a bar with its rate, where a person watches
+    while b"images/s" not in shown:  # a bar with its rate, where a person watches
         shown += os.read(ours, 4096)
     child.send_signal(signal.SIGINT)
     try:

@@ -40,6 +40,7 @@ def test_a_label_may_hold_dashes_and_is_described_beside_it(made, pictured, repo
     page = report(folder)
     assert [*shown(page)] == ["Stage 4, after step 10: brighter is more"]
     assert page.find("h3")[-1].text == "Stage 4"
+    assert "Brighter is more." in [one.text for one in page.find("p")]
     (folder / "pictures/stage-4-maps.json").write_text("[]")
     assert [*shown(report(folder))] == ["stage-4-maps, after step 10"]
 

@@ -276,3 +276,13 @@ def test_nothing_is_fetched(made, pictured, report, tmp_path):
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert "@import" not in text
     assert "url(" not in text
+
+
+def test_what_a_callback_writes_of_each_participant_is_one_chart(made, report):
+    values = {"norms/teacher": 1.0, "norms/student": 2.0, "norms/other": 3.0}
+    page = report(made(lines=[{"kind": "callback", "step": 1} | values]))
+    told = [chart.attrs["aria-label"] for chart in page.find("svg", role="img")]
+    assert told == [
+        "norms by participant. teacher: 1 at step 1. student: 2 at step 1. ",
+        "norms/other. norms/other: 3 at step 1. ",
+    ]

@@ -18,7 +18,7 @@ from tracked_runs import (
 
 
 def is_shown(place):
-    return place[0].startswith(("pictures/", "masks/"))
+    return place[0].startswith(("pictures/", "masks/", "confusion/"))
 
 
 def test_every_number_of_the_metrics_file_is_there_once_at_its_step(run):
@@ -58,15 +58,25 @@ def test_the_greater_score_is_the_better(run):
 
 
 def test_the_models_are_there_with_their_cards(run):
-    sent = {record.name: record for record in wandb_all(run, "artifact")}
+    sent = {record.name: record for record in wandb_all(run, "artifact") if record.type == "model"}
     assert set(sent) == {f"job-{run.name}-student", f"job-{run.name}-steady"}
     student = sent[f"job-{run.name}-student"]
-    assert student.type == "model"
     assert "best" in student.aliases
     assert json.loads(student.metadata) == json.loads((run / "models" / "student" / "model.json").read_text())
     files = {entry.path: entry.local_path for entry in student.manifest.contents}
     assert set(files) == {"best.safetensors", "model.json", "parts.py"}
     assert files["best.safetensors"] == str(run / "models" / "student" / "best.safetensors")
+
+
+def test_confusion_matrices_are_there_in_pixels(run):
+    history = wandb_history(run)
+    for who in ("student", "steady"):
+        file = wandb_files(run)[-1].parent / "files" / history[f"confusion/{who}_table.path", 9]
+        counts = {(truth, predicted): count for truth, predicted, count in json.loads(file.read_text())["data"]}
+        told = json.loads((run / "confusion" / f"{who}.json").read_text())
+        names = told["classes"]
+        wanted = {(a, b): told["matrix"][i][j] for i, a in enumerate(names) for j, b in enumerate(names)}
+        assert counts == wanted
 
 
 def test_the_end_names_the_command_that_uploads_it(run):
