@@ -37,9 +37,14 @@ def test_the_commands_work_and_write_what_the_page_says(pages, tmp_path, monkeyp
     run = tmp_path / "runs" / "watched" / "latest"
     assert json.loads((run / "summary.json").read_text())["dropped_callbacks"] == {}
     for pattern in (
-        "models-best/step-*", "pictures/gallery-*.png", "pictures/layers-student-*.png", "pictures/layers-teacher-*.png",
-        "pictures/components-student-*.png", "pictures/looks-difference-*.png", "profile/profile-0.json.gz",
-    ):  # fmt: skip
+        "models-best/step-*",
+        "pictures/gallery-*.png",
+        "pictures/layers-student-*.png",
+        "pictures/layers-teacher-*.png",
+        "pictures/components-student-*.png",
+        "pictures/looks-difference-*.png",
+        "profile/profile-0.json.gz",
+    ):
         assert [*run.glob(pattern)], pattern
     written = (run / "metrics.jsonl").read_text()
     assert "gradients/student" in written

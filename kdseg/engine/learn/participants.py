@@ -89,13 +89,17 @@ class Participant:
     def features(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """Run the network as it stands on normalised images, and give what it makes at some taps.
 
+        It is as the tap gave it, whatever a later layer does in its place.
+
         Raises:
             KeyError: it has no such tap; with the names that exist.
         """
         found: dict[str, Tensor] = {}
         hooks = [
             resolve_tap(self.backbone, self.module, tap).register_forward_hook(
-                lambda _module, _inputs, output, tap=tap: found.__setitem__(tap, output)
+                lambda _module, _inputs, output, tap=tap: found.__setitem__(
+                    tap, output.clone() if isinstance(output, torch.Tensor) else output
+                )
             )
             for tap in taps
         ]

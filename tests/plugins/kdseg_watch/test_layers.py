@@ -197,11 +197,12 @@ class Flat(Backbone):
         class Network(nn.Module):
             def __init__(self):
                 super().__init__()
-                self.head, self.words = nn.Conv2d(3, ctx.num_classes, 1), nn.Flatten(2)
+                self.body, self.relu = nn.Conv2d(3, 8, 1), nn.ReLU(inplace=True)
+                self.head, self.words = nn.Conv2d(8, ctx.num_classes, 1), nn.Flatten(2)
 
             def forward(self, images):
                 self.words(images)
-                return self.head(images)
+                return self.head(self.relu(self.body(images)))
 
         return Network()
 
@@ -211,7 +212,7 @@ def kdseg_backbones():
 """
 
 
-def test_a_network_without_stages_and_a_module_that_makes_no_map_are_told(train, folder):
+def test_networks_without_stages_and_modules_that_make_no_map(train, folder, drawn):
     (folder / "flat.py").write_text(FLAT)
     recipe = 'plugins = ["parts.py", "part_losses.py", "flat.py"]\n[models.one]\nbackbone = "flat"\n'
     recipe += '[terms.labels]\nlearner = "one"\nloss = "cross_entropy"\n[callbacks.shown]\nuse = "layer_images"\n'
@@ -223,3 +224,8 @@ def test_a_network_without_stages_and_a_module_that_makes_no_map_are_told(train,
     run = train(recipe + 'taps = ["words"]')
     assert "one makes no map at words; name others in `taps`" in run.summary["dropped_callbacks"]["shown"]
     assert train(recipe + 'taps = ["head"]').summary["dropped_callbacks"] == {}
+    drawn.clear()
+    train(recipe + 'taps = ["body", "relu"]')
+    features = drawn[0][1][0]
+    assert (features["body"] < 0).any()  # though the next layer works in its place
+    assert (features["relu"] == features["body"].clip(0)).all()
