@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
@@ -9,7 +10,6 @@ from attrs import frozen
 from kdseg import Exporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -58,8 +58,9 @@ class OnnxFile(Exporter):
 class OpenVinoFile(Exporter):
     """A file of OpenVINO's, for Intel's and other processors: `.xml`, with its weights in a `.bin` beside it.
 
-    The entry `kdseg` of its `rt_info` holds the card as JSON. OpenVINO chooses a precision by itself: a program must set
-    INFERENCE_PRECISION_HINT to f32 for a file in fp32, to bf16 for one in bf16. In int8 what stays float may be bf16.
+    The entry `kdseg` of its `rt_info` holds the card as JSON. OpenVINO chooses a precision by itself: a program must
+    set INFERENCE_PRECISION_HINT to f32 for a file in fp32, to bf16 for one in bf16. In int8 what stays float may be
+    bf16.
     """
 
     name: ClassVar[str] = "openvino"

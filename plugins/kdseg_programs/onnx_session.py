@@ -59,9 +59,7 @@ def make_session(file: Path, threads: int, device: str = "cpu") -> onnxruntime.I
     providers = [(_GPU, {"device_id": torch.device(device).index or 0})] if on_gpu else []
     try:
         # From bytes, so that no file beside it is read: the recipe's hash would not hold those.
-        return onnxruntime.InferenceSession(
-            file.read_bytes(), settings, providers=[*providers, "CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(file.read_bytes(), settings, providers=[*providers, "CPUExecutionProvider"])
     except Exception as error:  # of the library's own classes, which share no other base
         raise KdsegError(f"{file}: {_refusal(str(error))}") from error
 

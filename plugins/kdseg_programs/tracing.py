@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,7 +32,9 @@ def traced(ctx: ExportContext) -> ExportedProgram:
     Raises:
         KdsegError: it cannot be traced, or what was traced holds for some sizes alone.
     """
-    free: Any = None if ctx.size else ({0: torch.export.Dim.DYNAMIC} | {n: torch.export.Dim.DYNAMIC for n in (2, 3)},)
+    if ctx.size is None:  # weights with channels last would bind it to more images than one
+        ctx.module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # torch's stub lacks it
+    free: Any = None if ctx.size else ({0: torch.export.Dim.DYNAMIC} | dict.fromkeys((2, 3), torch.export.Dim.DYNAMIC),)
     try:
         # Else each comparison of two sizes would bind the program to those for which it comes out as it did here.
         with quiet(), symbolic.patch(backed_size_oblivious=ctx.size is None):
@@ -68,7 +71,7 @@ def quiet_libraries() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

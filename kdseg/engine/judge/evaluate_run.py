@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from kdseg.components import KINDS, Metric
 from kdseg.data.images import Normalise
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.judge.evaluate import evaluate
+from kdseg.engine.judge.evaluate_file import judges_of
 from kdseg.engine.learn.build import build_participants
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.model import model_folder
@@ -20,7 +20,6 @@ from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen
-from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,13 +59,8 @@ def evaluate_run(
     """
     run = find_run(path)
     loaded = load_recipe(run / RECIPE)
-    recipe, registry = loaded.recipe, loaded.plugins.registry
-    judges = [*recipe.evaluate.metrics]
-    for name in metrics:
-        judge = component_from_plain({"use": name}, KINDS["metric"], registry)
-        assert isinstance(judge, Metric)
-        if judge not in judges:
-            judges.append(judge)
+    recipe = loaded.recipe
+    judges = judges_of(recipe.evaluate.metrics, metrics, loaded.plugins.registry)
     names = list(models or recipe.models)
     for name in names:
         if name not in recipe.models:
