@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 @click.option(
     "--size", type=window_size, default="512x1024", show_default=True, metavar="HEIGHTxWIDTH", help="Of images."
 )
-@click.option("--runtime", default="bf16", show_default=True, metavar="NAME", help="As `kdseg profile` knows them.")
+@click.option(
+    "--runtime",
+    default="bf16",
+    show_default=True,
+    metavar="NAME",
+    help="As in kdseg profile, or an exporter: openvino-bf16.",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of PyTorch; its own choice if left out.")
 @click.option("--backbone", "family", default="unet", show_default=True, help="The family.")
 @click.option("--classes", type=click.IntRange(2, 254), default=19, show_default=True, help="That are told apart.")
@@ -50,20 +56,20 @@ def command(
     fast, each with the line that a recipe needs.
     """
     from kdseg.cli._console import console_with_log
+    from kdseg.engine.deploy.draft import maker
     from kdseg.engine.profile.fit_student import Budget, fit_student
-    from kdseg.engine.profile.runtimes import refuse_unknown
     from kdseg.engine.profile.telling import counted_networks
     from kdseg.errors import KdsegError
     from kdseg.plugins import load_plugins
 
-    refuse_unknown([runtime])
     registry = load_plugins().registry
     networks = [*registry.find("backbone", family).cls.variants()]  # type: ignore[attr-defined] # it is a backbone's
     if not networks:
         raise KdsegError(f"--backbone {family}: names one network, no family to search; unet is one")
     budget = Budget(parameters=parameters, macs=macs, milliseconds=milliseconds)
-    with counted_networks(console_with_log(), len(networks)) as on_network:
-        found = fit_student(networks, budget, runtime=runtime, registry=registry, on_network=on_network, **search)
+    told = counted_networks(console_with_log(), len(networks))
+    with maker(runtime, search["size"], registry) as make, told as on_network:
+        found = fit_student(networks, budget, make=make, registry=registry, on_network=on_network, **search)
     if picture is not None:
         from kdseg.data.pictures import write_image
         from kdseg.engine.profile.fit_picture import draw_front

@@ -35,12 +35,12 @@ def command(
 ) -> None:
     """Segment images with a network that a run trained.
 
-    RUN is a run's folder, or a copy of one of its models/NAME folders; FILE what `kdseg export` wrote. IMAGES are files,
-    folders or videos. For each image NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png,
-    the classes' colours over the image; with --format, the file alone that the benchmark's evaluator looks for, at the
-    image's own size. Images of folders within a folder are found too, and written into folders of the same names. The
-    network sees an image as it is, at once, unless options say otherwise. Of a video NAME.mp4 comes NAME_overlay.mp4,
-    frame by frame.
+    RUN is a run's folder, or a copy of one of its models/NAME folders; FILE what `kdseg export` wrote. IMAGES are
+    files, folders or videos. For each image NAME the output folder gets NAME_mask.png, class indices, and
+    NAME_overlay.png, the classes' colours over the image; with --format, the file alone that the benchmark's
+    evaluator looks for, at the image's own size. Images of folders within a folder are found too, and written into
+    folders of the same names. The network sees an image as it is, at once, unless options say otherwise. Of a video
+    NAME.mp4 comes NAME_overlay.mp4, frame by frame.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files

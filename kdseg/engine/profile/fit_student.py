@@ -15,14 +15,17 @@ from kdseg.engine.models.model import card_of
 from kdseg.engine.profile.clock import by_turns
 from kdseg.engine.profile.latency_model import LatencyModel, Work
 from kdseg.engine.profile.layers import count_layers
-from kdseg.engine.profile.runtimes import make_runtime, prediction
+from kdseg.engine.profile.runtimes import prediction
 from kdseg.errors import KdsegError
 from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from torch import nn
 
     from kdseg.components import Backbone
+    from kdseg.engine.models.model import SegmentationModel
     from kdseg.registry import Registry
 
 FITTED = 14
@@ -87,7 +90,7 @@ def fit_student(
     *,
     size: tuple[int, int],
     classes: int,
-    runtime: str,
+    make: Callable[[nn.Module, Mapping[str, Any]], SegmentationModel],
     threads: int | None,
     most: int,
     registry: Registry,
@@ -103,7 +106,7 @@ def fit_student(
         budget: what a student may cost.
         size: height and width of the images.
         classes: how many there are.
-        runtime: of `kdseg.engine.profile.runtimes.RUNTIMES`, by which latencies are measured.
+        make: gives a network, with its card, as the runtime has it by which latencies are measured.
         threads: of PyTorch; None leaves them.
         most: how many of the front are measured at a time, and given.
         registry: knows the family.
@@ -119,7 +122,7 @@ def fit_student(
         raise KdsegError("no network of the family has as few parameters and multiplications; allow more")
 
     def measured(chosen: Sequence[Candidate]) -> list[Candidate]:
-        return _measured(chosen, size, classes, runtime, registry, on_network)
+        return _measured(chosen, size, classes, make, registry, on_network)
 
     known = {one.backbone: one for one in measured(_spread(counted, FITTED))}
     limit = math.inf if budget.milliseconds is None else budget.milliseconds
@@ -207,7 +210,7 @@ def _measured(
     candidates: Sequence[Candidate],
     size: tuple[int, int],
     classes: int,
-    runtime: str,
+    make: Callable[[nn.Module, Mapping[str, Any]], SegmentationModel],
     registry: Registry,
     on_network: Callable[[str], object],
 ) -> list[Candidate]:
@@ -218,8 +221,7 @@ def _measured(
     contestants: dict[str, Any] = {}
     for number, candidate in enumerate(candidates):
         card = card_of(plain_component(candidate.backbone, registry), table, ctx.mean, ctx.std)
-        model = make_runtime(runtime, candidate.backbone.build(ctx).eval(), card, images.device)
-        contestants[str(number)] = prediction(model, images)
+        contestants[str(number)] = prediction(make(candidate.backbone.build(ctx).eval(), card), images)
     if not contestants:
         return []
     timings = by_turns(contestants, device=images.device, rounds=ROUNDS, on_round=lambda: on_network("measuring"))

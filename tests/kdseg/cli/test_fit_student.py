@@ -54,3 +54,18 @@ def test_mistakes_are_told(kdseg, words, told):
     done = kdseg("fit-student", *SMALL, *words)
     assert (done.status, done.out) == (2, "")
     assert told in done.err
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "pt2-bf16"])
+def test_latencies_may_be_those_of_an_exporters_files(kdseg, runtime):
+    words = [word if word != "channels_last" else runtime for word in SMALL]
+    done = kdseg("fit-student", "--params", "1e4", *words, "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["front"][0]["measured_ms"] > 0
+
+
+def test_what_an_exporter_does_not_write_is_told(kdseg):
+    words = [word if word != "channels_last" else "onnx-bf16" for word in SMALL]
+    done = kdseg("fit-student", *words)
+    assert done.status == 2
+    assert "--runtime onnx-bf16: onnx writes fp32, int8" in done.err

@@ -41,9 +41,6 @@ def lawful(monkeypatch):
     """Let networks take what the law says."""
     contestants = {}
 
-    def make_runtime(_name, network, _card, _device):
-        return network
-
     def by_turns(asked, *, on_round, **_options):
         on_round()
         return {name: Timing((asked[name]() / 1000,) * 3) for name in asked}
@@ -60,7 +57,6 @@ def lawful(monkeypatch):
         )
         return lambda: law(work)
 
-    monkeypatch.setattr(module, "make_runtime", make_runtime)
     monkeypatch.setattr(module, "by_turns", by_turns)
     monkeypatch.setattr(module, "prediction", prediction)
     return contestants
@@ -68,7 +64,15 @@ def lawful(monkeypatch):
 
 def search(budget, **options):
     return fit_student(
-        FAMILY, budget, size=(64, 64), classes=5, runtime="eager", threads=None, most=5, registry=REGISTRY, **options
+        FAMILY,
+        budget,
+        size=(64, 64),
+        classes=5,
+        make=lambda network, _: network,
+        threads=None,
+        most=5,
+        registry=REGISTRY,
+        **options,
     )
 
 

@@ -1,0 +1,109 @@
+"""Networks as exported files run them, for measurements alone: nothing is checked, nothing is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kdseg.components import ExportContext, Exporter
+from kdseg.engine.deploy.graph import DeployedGraph
+from kdseg.engine.models.exported import make_exporter, open_exported
+from kdseg.engine.models.model import SegmentationModel
+from kdseg.engine.profile.runtimes import RUNTIMES, make_runtime
+from kdseg.errors import KdsegError, did_you_mean
+from kdseg.registry import check_requirements, refuse_unmet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import nn
+
+    from kdseg.registry import Registry
+
+_CALIBRATED = 4
+"""Images of noise for int8, which change no latency."""
+
+
+@contextmanager
+def drafts(
+    runtime: str, size: tuple[int, int], registry: Registry
+) -> Iterator[Callable[[nn.Module, Mapping[str, Any]], SegmentationModel]]:
+    """Give what makes networks into models as a runtime of exported files has them, while the context lasts.
+
+    Args:
+        runtime: an exporter by its name, with a precision after it unless that is fp32: ``openvino-bf16``.
+        size: height and width of the images.
+        registry: knows the exporters.
+
+    Raises:
+        KdsegError: there is no such exporter, it does not write that precision, or its libraries are missing.
+    """
+    name, _, precision = runtime.partition("-")
+    entry = registry.find("exporter", name)
+    check_requirements(entry)
+    precision = precision or "fp32"
+    assert issubclass(entry.cls, Exporter)
+    if precision not in entry.cls.precisions:
+        raise KdsegError(f"--runtime {runtime}: {name} writes {', '.join(entry.cls.precisions)}")
+    refuse_unmet(f"exporter {entry.qualified}", entry.cls.writes_with.get(precision, ()))
+    exporter = make_exporter(entry)
+    numbers = torch.Generator().manual_seed(0)
+    example = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=numbers)
+    with tempfile.TemporaryDirectory() as folder:
+        made = 0
+
+        def make(network: nn.Module, card: Mapping[str, Any]) -> SegmentationModel:
+            nonlocal made
+            made += 1
+            whole = {
+                **card,
+                "exporter": entry.qualified,
+                "input": "RGB uint8 N×3×H×W",
+                "output": "classes",
+                "size": list(size),
+                "resize": None,
+                "precision": precision,
+            }
+            file = Path(folder) / str(made) / f"network{exporter.suffix}"
+            file.parent.mkdir()
+            folded = DeployedGraph(SegmentationModel(network, card), logits=False, seen=None).eval().folded()
+            exporter.build(
+                ExportContext(
+                    file=file,
+                    module=folded,
+                    network=folded.network,
+                    example=example,
+                    size=size,
+                    precision=precision,
+                    calibration=lambda: [example] * _CALIBRATED,
+                    card=whole,
+                )
+            )
+            return open_exported(file, trust_code=True, registry=registry)
+
+        yield make
+
+
+@contextmanager
+def maker(
+    runtime: str, size: tuple[int, int], registry: Registry
+) -> Iterator[Callable[[nn.Module, Mapping[str, Any]], SegmentationModel]]:
+    """Give what makes networks into models of a runtime: PyTorch's, or an exporter's.
+
+    Raises:
+        KdsegError: there is no such runtime, or its libraries are missing.
+    """
+    known = {entry.name for entry in registry.entries if issubclass(entry.cls, Exporter)}
+    if runtime.partition("-")[0] in known:
+        with drafts(runtime, size, registry) as make:
+            yield make
+    elif runtime in RUNTIMES:
+        yield lambda network, card: make_runtime(runtime, network, card, torch.device("cpu"))
+    else:
+        names = [*RUNTIMES, *known]
+        hint = did_you_mean(runtime, names) or f"; there are {', '.join(names)}"
+        raise KdsegError(f"--runtime {runtime}: no such runtime{hint}")
