@@ -20,12 +20,15 @@ if TYPE_CHECKING:
         DiagnosticContext,
         Ensemble,
         EnsembleContext,
+        ExportContext,
+        Exporter,
         Gate,
         GateContext,
         Loss,
         LossContext,
         Metric,
         MetricContext,
+        RunnerContext,
     )
     from kdseg.data.class_weights import CLASS_WEIGHTS
     from kdseg.data.image_files import read_colours, read_labels, read_numbers, read_palette, read_rgb
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
     from kdseg.errors import KdsegError, did_you_mean
+    from kdseg.exports import Runner
     from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks, RunView
     from kdseg.hookspecs import hookimpl
@@ -50,8 +54,8 @@ _HOMES = {
     "kdseg.cache": ("cache_folder",),
     "kdseg.components": (
         "Backbone", "BackboneContext", "Callback", "CallbackContext", "ClassShares", "Dataset", "DatasetContext",
-        "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "Gate", "GateContext", "Loss",
-        "LossContext", "Metric", "MetricContext",
+        "Diagnostic", "DiagnosticContext", "Ensemble", "EnsembleContext", "ExportContext", "Exporter", "Gate",
+        "GateContext", "Loss", "LossContext", "Metric", "MetricContext", "RunnerContext",
     ),
     "kdseg.data.class_weights": ("CLASS_WEIGHTS",),
     "kdseg.data.image_files": ("read_colours", "read_labels", "read_numbers", "read_palette", "read_rgb"),
@@ -63,6 +67,7 @@ _HOMES = {
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
     "kdseg.errors": ("KdsegError", "did_you_mean"),
+    "kdseg.exports": ("Runner",),
     "kdseg.gates": ("TurnGate",),
     "kdseg.hooks": ("Hooks", "RunView"),
     "kdseg.hookspecs": ("hookimpl",),
@@ -95,6 +100,8 @@ __all__ = [
     "Ensemble",
     "EnsembleContext",
     "Example",
+    "ExportContext",
+    "Exporter",
     "FileSamples",
     "Findings",
     "FusedLoss",
@@ -115,6 +122,8 @@ __all__ = [
     "Prediction",
     "Proposal",
     "RunView",
+    "Runner",
+    "RunnerContext",
     "Sample",
     "Samples",
     "Submission",

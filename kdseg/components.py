@@ -9,13 +9,15 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from kdseg.data.samples import ClassTable, Samples
     from kdseg.data.submission import Submission
     from kdseg.diagnostics import Accumulator, Arm, Example, Trainings
     from kdseg.ensembles import Combination
+    from kdseg.exports import Runner
     from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks
     from kdseg.losses import LossModule
@@ -77,6 +79,20 @@ class Backbone(Component):
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:  # noqa: ARG002 (a default for networks without stages)
         """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
         return {}
+
+    def prune(self, wide: nn.Module, narrow: nn.Module) -> None:  # noqa: ARG002 (a default for networks of one width)
+        """Fill `narrow`, a network of this component, with the channels of a wider one that matter most.
+
+        Args:
+            wide: trained; of any component.
+            narrow: both may live on the meta device, where nothing but shapes is looked at.
+
+        Raises:
+            KdsegError: it cannot be made of the wider one.
+        """
+        from kdseg.errors import KdsegError
+
+        raise KdsegError(f"{self.name!r} cannot be made of the channels of a wider network")
 
     @classmethod
     def variants(cls) -> Iterable[Backbone]:
@@ -327,6 +343,83 @@ class Callback(Component):
         raise NotImplementedError
 
 
+@frozen(kw_only=True)
+class ExportContext:
+    """What an exporter writes."""
+
+    file: Path
+    """Where; it ends in `Exporter.suffix`, in a folder that holds nothing else."""
+    module: nn.Module
+    """What the file must say: images N×3×H×W in, uint8 or, for logits, floats in 0..1; classes uint8 N×H×W or logits
+    N×C×H×W out. In eval mode, in float32, on the CPU, batch normalisation folded. The exporter may change it."""
+    network: nn.Module
+    """The network within `module`, which gives it what its weights are made of: cast it for another precision."""
+    example: Tensor
+    """Images as `module` takes them, for tracing; of `size` where that is set, else of odd sizes."""
+    size: tuple[int, int] | None
+    """Height and width, where the file is to take one image of this size alone; None: any number of any size."""
+    precision: str
+    """One of `Exporter.precisions`."""
+    calibration: Callable[[], Iterable[Tensor]]
+    """Gives images of the training split, one at a time as `module` takes them: for int8."""
+    card: Mapping[str, Any]
+    """What the file must carry, as plain data: `Exporter.read` gives it back."""
+
+
+@frozen(kw_only=True)
+class RunnerContext:
+    """How a file is to be run."""
+
+    card: Mapping[str, Any]
+    """What `Exporter.read` gave."""
+    threads: int
+    """Of the processor."""
+
+
+class Exporter(Component):
+    """A format in which a trained network leaves for programs without PyTorch; kdseg runs its files, too.
+
+    `build` writes one. A component of this kind has its options' defaults alone.
+    """
+
+    suffix: ClassVar[str]
+    """With which its files end: ``.onnx``."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """With which further files end that it writes beside, of the same stem: ``(".bin",)``."""
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    """Of fp32, bf16 and int8 those that it writes."""
+    cannot: ClassVar[Mapping[str, str]] = {}
+    """Why not, for others of the three."""
+    writes_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Requirement strings of what writing in a precision needs beyond `requires`, with which files are run."""
+    runs_code: ClassVar[bool] = False
+    """Whether opening a file can run code of its maker's: it is then opened only where a person trusts it."""
+
+    def build(self, ctx: ExportContext) -> None:
+        """Write `ctx.file`.
+
+        Raises:
+            KdsegError: the network cannot be written so; the text says why, and the mend.
+        """
+        raise NotImplementedError
+
+    def read(self, file: Path) -> Mapping[str, Any] | None:
+        """Give the card that `build` wrote, without running anything in the file; None where it carries none.
+
+        Raises:
+            KdsegError: it is damaged, or no such file at all.
+        """
+        raise NotImplementedError
+
+    def open(self, file: Path, ctx: RunnerContext) -> Runner:
+        """Make what runs a file that `build` wrote.
+
+        Raises:
+            KdsegError: it is damaged, or cannot be run here.
+        """
+        raise NotImplementedError
+
+
 @frozen
 class Kind:
     """One row of the table of kinds."""
@@ -356,6 +449,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("metric", Metric),
         Kind("diagnostic", Diagnostic),
         Kind("callback", Callback),
+        Kind("exporter", Exporter),
     )
 }
 """Another kind costs its base class, its row here and its hook in `kdseg.hookspecs`."""

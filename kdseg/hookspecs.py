@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Ensemble, Gate, Loss, Metric
+    from kdseg.components import Backbone, Callback, Dataset, Diagnostic, Ensemble, Exporter, Gate, Loss, Metric
 
 hookspec = pluggy.HookspecMarker("kdseg")
 hookimpl = pluggy.HookimplMarker("kdseg")
@@ -114,4 +114,16 @@ def kdseg_callbacks() -> Iterable[type[Callback]]:  # type: ignore[empty-body]
         @hookimpl
         def kdseg_callbacks():
             return [Gallery]
+    """
+
+
+@hookspec
+def kdseg_exporters() -> Iterable[type[Exporter]]:  # type: ignore[empty-body]
+    """Hand over exporters.
+
+    Example::
+
+        @hookimpl
+        def kdseg_exporters():
+            return [OnnxFile]
     """

@@ -1,4 +1,4 @@
-"""`kdseg predict RUN IMAGES…`: masks and overlays for any images."""
+"""`kdseg predict RUN|FILE IMAGES…`: masks and overlays for any images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kdseg.cli._options import view_options
 
 
 @click.command(short_help="Segment any images.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN|FILE", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", help="Which learner. The one named student, or the only one, if left out.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
@@ -21,7 +21,7 @@ from kdseg.cli._options import view_options
     help="Folder for what is written.",
 )  # fmt: skip
 @view_options
-@click.option("--trust-code", is_flag=True, help="Run the Python file that came with the network, where one did.")
+@click.option("--trust-code", is_flag=True, help="Run code that came with the network, where some did.")
 @click.option("--format", "benchmark", help="Write what a dataset's benchmark takes, such as cityscapes or bdd100k.")
 def command(
     run: Path,
@@ -35,11 +35,12 @@ def command(
 ) -> None:
     """Segment images with a network that a run trained.
 
-    RUN is a run's folder, or a copy of one of its models/NAME folders. IMAGES are files, folders or videos. For each
-    image NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png, the classes' colours over the
-    image; with --format, the file alone that the benchmark's evaluator looks for, at the image's own size. Images of
-    folders within a folder are found too, and written into folders of the same names. The network sees an image as it
-    is, at once, unless options say otherwise. Of a video NAME.mp4 comes NAME_overlay.mp4, frame by frame.
+    RUN is a run's folder, or a copy of one of its models/NAME folders; FILE what `kdseg export` wrote. IMAGES are files,
+    folders or videos. For each image NAME the output folder gets NAME_mask.png, class indices, and NAME_overlay.png,
+    the classes' colours over the image; with --format, the file alone that the benchmark's evaluator looks for, at the
+    image's own size. Images of folders within a folder are found too, and written into folders of the same names. The
+    network sees an image as it is, at once, unless options say otherwise. Of a video NAME.mp4 comes NAME_overlay.mp4,
+    frame by frame.
     """
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files

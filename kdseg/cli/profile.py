@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, help="Where it runs: cpu, cuda, cuda:1.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of PyTorch on the CPU; its own choice if left out.")
 @click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME",
-    help="eager, channels_last, optimized, bf16, compiled or compiled-bf16; may be given again. They are measured by "
-    "turns, and ratios are to the first. The first four, if left out.",
+    "--runtime", "runtimes", multiple=True, metavar="NAME|FILE",
+    help="eager, channels_last, optimized, bf16, compiled, compiled-bf16, or a file that kdseg export wrote; may be "
+    "given again. They are measured by turns, and ratios are to the first. The first four, if left out.",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(5, 100_000), default=30, show_default=True, help="Of the measurement.")
 @click.option(
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of the backbone.")
 @click.option("--classes", type=click.IntRange(2, 254), default=19, show_default=True, help="Of the backbone.")
 @click.option("--model", help="Which learner of the run. The one named student, or the only one, if left out.")
-@click.option("--trust-code", is_flag=True, help="Run the Python file that came with the network, where one did.")
+@click.option("--trust-code", is_flag=True, help="Run code that came with the network, where some did.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the layers into this PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, for programs.")
 def command(
@@ -62,7 +62,7 @@ def command(
     console = console_with_log()
     found = find_subject(subject, settings, classes, model=model, trust_code=trust_code)
     with rounds_told(console, rounds) as on_round:
-        result = profile(found, runtimes=runtimes, rounds=rounds, on_round=on_round, **measured)
+        result = profile(found, runtimes=runtimes, rounds=rounds, trust_code=trust_code, on_round=on_round, **measured)
     if picture is not None:
         from kdseg.data.pictures import write_image
         from kdseg.engine.profile.picture import draw_profile
@@ -123,7 +123,7 @@ def _runtime(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
         f"{told['p99']:.2f}",
         f"{told['times_as_fast']:.2f}",
         f"{told['images_per_second']:.1f}",
-        f"{told['share_of_peak']:.0%}",
+        "unknown" if told["share_of_peak"] is None else f"{told['share_of_peak']:.0%}",
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def command(kind: str, name: str, as_json: bool) -> None:
     """Show one component: its help, its options with types and defaults, and where it comes from.
 
-    KIND is backbone, dataset, loss, metric, diagnostic or callback; `kdseg list-plugins` lists the names.
+    KIND is backbone, dataset, loss, metric, diagnostic, callback or exporter; `kdseg list-plugins` lists the names.
     """
     from kdseg.options import component_options
     from kdseg.plugins import load_plugins

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _RGB = 3
+_WHITE = 255
 _BATCH = 4
 """Dimensions of several images."""
 
@@ -69,21 +70,43 @@ def image_batch(images: npt.NDArray[np.uint8] | Tensor, device: torch.device) ->
     Raises:
         ValueError: they are something else.
     """
+    batch = _refuse_others(images)
+    if not isinstance(batch, torch.Tensor):
+        return unit_images(torch.from_numpy(batch.copy()).to(device))
+    if batch.dtype == torch.uint8:
+        return unit_images(batch.to(device).permute(0, 2, 3, 1).contiguous())
+    batch = batch.to(device)
+    if batch.numel() and not 0 <= batch.min() <= batch.max() <= 1:
+        raise ValueError(f"predict takes floats in 0..1; found {batch.min():g} to {batch.max():g}: divide by 255")
+    return batch.float()
+
+
+def byte_batch(images: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+    """Give RGB images as `image_batch` takes them as uint8 N×3×H×W on the CPU, contiguous; floats are rounded.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    batch = _refuse_others(images)
+    if not isinstance(batch, torch.Tensor):
+        return torch.from_numpy(batch.copy()).permute(0, 3, 1, 2).contiguous()
+    if batch.dtype != torch.uint8:
+        batch = (image_batch(batch, torch.device("cpu")) * _WHITE).round().to(torch.uint8)
+    return batch.cpu().contiguous()
+
+
+def _refuse_others(images: npt.NDArray[np.uint8] | Tensor) -> npt.NDArray[np.uint8] | Tensor:
+    """Give images with the dimension that counts them, and refuse what are none."""
     found = f"found {images.dtype} {tuple(images.shape)}"
     batch = images if images.ndim == _BATCH else images[None]
     if not isinstance(batch, torch.Tensor):
         if batch.ndim != _BATCH or batch.shape[3] != _RGB or batch.dtype.name != "uint8":
             raise ValueError(f"predict takes a uint8 image H×W×3 in RGB, or several as N×H×W×3; {found}")
-        return unit_images(torch.from_numpy(batch.copy()).to(device))
-    whole = batch.dtype == torch.uint8
-    if batch.ndim != _BATCH or batch.shape[1] != _RGB or not (whole or batch.is_floating_point()):
+        return batch
+    known = batch.dtype == torch.uint8 or batch.is_floating_point()
+    if batch.ndim != _BATCH or batch.shape[1] != _RGB or not known:
         raise ValueError(f"predict takes a tensor 3×H×W or N×3×H×W in RGB, uint8 or floats in 0..1; {found}")
-    batch = batch.to(device)
-    if whole:
-        return unit_images(batch.permute(0, 2, 3, 1).contiguous())
-    if batch.numel() and not 0 <= batch.min() <= batch.max() <= 1:
-        raise ValueError(f"predict takes floats in 0..1; found {batch.min():g} to {batch.max():g}: divide by 255")
-    return batch.float()
+    return batch
 
 
 def unit_images(images: Tensor) -> Tensor:

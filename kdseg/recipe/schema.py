@@ -45,6 +45,9 @@ class Weights:
     ] = None
     model: Annotated[str | None, "its learner; default: the one of the same name, else the only one"] = None
     which: Annotated[Literal["best", "last"], "the best by the recipe's metric, or the last"] = "best"
+    prune: Annotated[bool, "of a run: they are a wider network's, of which the channels that matter most are kept"] = (
+        False
+    )
     sha256: Annotated[str | None, "what the file must hash to; a saved recipe says it"] = field(
         default=None, validator=sha256
     )

@@ -32,7 +32,8 @@ def keys_of_origin(weights: Weights) -> None:
         wrong = [key for key in ("prefix", "rename", "partial") if getattr(weights, key)]
         where = "only with `file`; the weights of a run must fit as they are"
     else:
-        wrong = [key for key, default in (("model", None), ("which", "best")) if getattr(weights, key) != default]
+        defaults = (("model", None), ("which", "best"), ("prune", False))
+        wrong = [key for key, default in defaults if getattr(weights, key) != default]
         where = "only with `recipe` or `run`; a file is one set"
     if wrong:
         raise ValueError(f"{' and '.join(wrong)}: {where}")

@@ -32,7 +32,7 @@ def open_exported(file: Path, device: str) -> Opened:
         KdsegError: it cannot be opened, takes something else than images, or was exported in train mode.
     """
     refuse_other(file, "exported")
-    with _quiet():
+    with quiet():
         try:
             program = torch.export.load(str(file))
         except Exception as error:  # of many parts of torch
@@ -83,7 +83,7 @@ def _refuse_train_mode(file: Path, program: ExportedProgram) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep torch from telling of its own deprecations, and of an error that is told anyway."""
     logger = logging.getLogger("torch.export")
     before, logger.disabled = logger.disabled, True

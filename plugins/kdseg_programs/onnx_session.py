@@ -31,25 +31,37 @@ def open_onnx(file: Path, device: str) -> Opened:
     Raises:
         KdsegError: it cannot be opened, keeps its weights elsewhere, or takes something else than images.
     """
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = _ERRORS_ALONE
-    settings.intra_op_num_threads = torch.get_num_threads()
-    settings.use_deterministic_compute = True
-    on_gpu = device.startswith("cuda") and _GPU in onnxruntime.get_available_providers()
-    providers = [(_GPU, {"device_id": torch.device(device).index or 0})] if on_gpu else []
-    try:
-        # From bytes, so that no file beside it is read: the recipe's hash would not hold those.
-        session = onnxruntime.InferenceSession(
-            file.read_bytes(), settings, providers=[*providers, "CPUExecutionProvider"]
-        )
-    except Exception as error:  # of the library's own classes, which share no other base
-        raise KdsegError(f"{file}: {_refusal(str(error))}") from error
+    session = make_session(file, torch.get_num_threads(), device)
     inputs = session.get_inputs()
     refuse_inputs(file, [one.name for one in inputs])
     if inputs[0].type not in _DTYPES:
         raise KdsegError(f"{file}: its program takes {inputs[0].type}; images are tensors of {', '.join(_DTYPES)}")
     batch, size = fixed_shape(file, inputs[0].shape)
     return Opened(run=Session(session), dtype=_DTYPES[inputs[0].type], batch=batch, size=size)
+
+
+def make_session(file: Path, threads: int, device: str = "cpu") -> onnxruntime.InferenceSession:
+    """Make a session of an ONNX file.
+
+    Args:
+        file: the file.
+        threads: of the processor.
+        device: a GPU is used where this names one and the library is built for it.
+
+    Raises:
+        KdsegError: it cannot be opened, or keeps its weights elsewhere.
+    """
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _ERRORS_ALONE
+    settings.intra_op_num_threads = threads
+    settings.use_deterministic_compute = True
+    on_gpu = device.startswith("cuda") and _GPU in onnxruntime.get_available_providers()
+    providers = [(_GPU, {"device_id": torch.device(device).index or 0})] if on_gpu else []
+    try:
+        # From bytes, so that no file beside it is read: the recipe's hash would not hold those.
+        return onnxruntime.InferenceSession(file.read_bytes(), settings, providers=[*providers, "CPUExecutionProvider"])
+    except Exception as error:  # of the library's own classes, which share no other base
+        raise KdsegError(f"{file}: {_refusal(str(error))}") from error
 
 
 class Session:

@@ -80,7 +80,9 @@ class _Stem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         below, right = (-size % self.stride for size in images.shape[-2:])
-        if below or right:  # padding by nothing would still copy the images
+        # Padding by nothing would still copy the images; but a program of torch.export must have it, for all sizes.
+        exporting = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+        if exporting or below or right:
             images = F.pad(images, (0, right, 0, below))
         cells: Tensor = self.block(images)
         return cells

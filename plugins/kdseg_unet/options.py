@@ -43,6 +43,12 @@ class _Family(Backbone):
         """
         return {name: stage for name, stage in module.named_modules() if _STAGE.fullmatch(name)}
 
+    def prune(self, wide: nn.Module, narrow: nn.Module) -> None:
+        """Fill a narrow UNet with those channels of a wide one whose filters are largest."""
+        from kdseg_unet.pruning import take_channels
+
+        take_channels(wide, narrow)
+
 
 @frozen(kw_only=True)
 class UNet(_Family):

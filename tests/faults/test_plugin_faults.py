@@ -56,7 +56,7 @@ def kdseg_losses():
 
 HOOKS = (
     "kdseg_backbones, kdseg_datasets, kdseg_losses, kdseg_ensembles, kdseg_gates, kdseg_metrics, kdseg_diagnostics, "
-    "kdseg_callbacks"
+    "kdseg_callbacks, kdseg_exporters"
 )
 
 

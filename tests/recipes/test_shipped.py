@@ -265,6 +265,7 @@ def small(tmp_path_factory):
         text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
         for pattern, replacement in (
             (r"^steps = \d+$", "steps = 3\nworkers = 0"),
+            (r"^steps_of = .*$", "steps_of = { student = 3 }\nworkers = 0"),
             (r"^batch_size = 8$", "batch_size = 2"),
             (r'"unet70m"$', '{ use = "unet70m", base = 4 }'),
             (r"base = (24|48)\b", "base = 4"),

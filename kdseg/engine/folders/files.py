@@ -71,6 +71,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_group(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; at the end its files lie on the disk beside `path`, or, after an error, none does.
+
+    What `path` names comes last, so that it is never there without the others.
+
+    Raises:
+        OSError: with `path`, where the disk refuses.
+    """
+    with _draft_of(path) as draft:
+        _remove(draft)
+        draft.mkdir()
+        yield draft
+        files = sorted(draft.iterdir(), key=lambda file: file.name == path.name)
+        for file in files:
+            _to_disk(file)
+        for file in files:
+            file.replace(path.with_name(file.name))
+
+
+@contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
     """Give where a file or folder is written first: always there, so that a killed process's is written over."""
     draft = path.with_name(f".{path.name}.draft")

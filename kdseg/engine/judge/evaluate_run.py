@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from kdseg.components import KINDS, Metric
 from kdseg.data.images import Normalise
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.judge.evaluate import evaluate
+from kdseg.engine.judge.evaluate_file import judges_of
 from kdseg.engine.judge.participants import refuse_unknown, trained_participants
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.recipe.load import load_recipe
-from kdseg.recipe.single import component_from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,13 +54,8 @@ def evaluate_run(
     """
     run = find_run(path)
     loaded = load_recipe(run / RECIPE)
-    recipe, registry = loaded.recipe, loaded.plugins.registry
-    judges = [*recipe.evaluate.metrics]
-    for name in metrics:
-        judge = component_from_plain({"use": name}, KINDS["metric"], registry)
-        assert isinstance(judge, Metric)
-        if judge not in judges:
-            judges.append(judge)
+    recipe = loaded.recipe
+    judges = judges_of(recipe.evaluate.metrics, metrics, loaded.plugins.registry)
     refuse_unknown(recipe, models)
     samples = open_split(recipe, split, judges)
     refuse_unlabelled(samples, split)

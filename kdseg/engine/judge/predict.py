@@ -60,7 +60,7 @@ def predict_files(
     `output`; what a benchmark takes lies in `output` itself. For a video ``NAME_overlay.mp4`` is written.
 
     Args:
-        run: a run's folder, or a copy of one of its models' folders.
+        run: a run's folder, or a copy of one of its models' folders, or an exported file.
         images: files or folders; videos by themselves.
         output: the folder that is written to.
         model: which learner.

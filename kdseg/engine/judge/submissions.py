@@ -68,6 +68,8 @@ def refuse_strays(plain: Iterable[Path]) -> None:
 
 
 def _registry(run: Path, *, trust_code: bool) -> Registry:
+    if run.is_file():  # exported
+        return load_plugins().registry
     if (run / CARD).exists():
         code = code_of(run, read_card(run))
         return load_plugins([code] if code is not None and trust_code else []).registry

@@ -108,11 +108,12 @@ def load(
     """Load a learner that a run trained.
 
     Args:
-        path: a run's folder; or a copy of its ``models/NAME`` folder, which is all that a learner needs.
+        path: a run's folder; or a copy of its ``models/NAME`` folder, which is all that a learner needs; or a file that
+            ``kdseg export`` wrote, which runs as it is: on the processor, by its own library.
         model: which learner of the run; left out, the one named ``student``, or the only one.
         which: its weights at the best evaluation, or at the end.
         trust_code: a network that came from a plugin file takes that file with it; it is Python code, which runs only
-            where this says so.
+            where this says so. Opening some sorts of exported file can run code, too.
         device: where it comes to lie, such as ``cuda``.
         optimize: make it as fast as PyTorch runs it, for prediction alone: batch normalisation folded into the
             convolutions; on a GPU one CUDA graph for each size; on a CPU glibc keeps freed memory, for the process.
@@ -125,7 +126,15 @@ def load(
         KdsegError: where there is no such model, its plugin is missing, its code is not trusted, its files are damaged,
             or there is no such device.
     """
+    if not optimize and (precision != "fp32" or compile):
+        raise ValueError("precision and compile: only with optimize=True")
     folder = Path(path)
+    if folder.is_file():
+        from kdseg.engine.models.exported import open_exported
+
+        if model is not None or optimize:
+            raise KdsegError(f"{display_path(folder)}: is an exported file, which runs as it was written")
+        return open_exported(folder, trust_code=trust_code)
     if not (folder / CARD).exists():
         folder = model_folder(find_run(folder), model)
     elif model is not None:
@@ -133,11 +142,9 @@ def load(
     card = read_card(folder)
     mean, std = tuple(card["mean"]), tuple(card["std"])
     ctx = BackboneContext(in_channels=3, num_classes=len(card["classes"]), mean=mean, std=std)
-    network = _backbone(folder, card, trust_code=trust_code).build(ctx)
+    network = backbone_of(folder, card, trust_code=trust_code).build(ctx)
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
-    if not optimize and (precision != "fp32" or compile):
-        raise ValueError("precision and compile: only with optimize=True")
     try:
         if optimize:
             raise_malloc_thresholds()
@@ -191,9 +198,9 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise KdsegError(f"{display_path(folder)}: no model here (no {CARD})") from error
     except (ValueError, RecursionError) as error:
         raise KdsegError(f"{display_path(path)}: damaged: {one_line(error)}") from error
-    if not isinstance(card, dict) or not card.keys() >= _CARD.keys():
+    if not isinstance(card, dict) or not card.keys() >= CARD_FIELDS.keys():
         raise KdsegError(f"{display_path(path)}: damaged: it lacks what a model needs")
-    if wrong := [key for key, fits in _CARD.items() if not fits(card[key])]:
+    if wrong := [key for key, fits in CARD_FIELDS.items() if not fits(card[key])]:
         raise KdsegError(f"{display_path(path)}: damaged: {' and '.join(wrong)} are not what a model needs")
     if len(card["colours"]) != len(card["classes"]):
         raise KdsegError(f"{display_path(path)}: damaged: as many colours as classes are needed")
@@ -210,7 +217,7 @@ def _numbers(low: float, high: float, count: int) -> Callable[[Any], bool]:
 
 
 _COLOUR = _numbers(0, 255, 3)
-_CARD: Mapping[str, Callable[[Any], bool]] = {
+CARD_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "backbone": lambda value: isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST,
     "options": lambda value: isinstance(value, dict),
     "classes": lambda value: (
@@ -260,7 +267,7 @@ def code_of(folder: Path, card: Mapping[str, Any]) -> Path | None:
     return code if _version_of(distribution) is None and code.is_file() else None
 
 
-def _backbone(folder: Path, card: Mapping[str, Any], *, trust_code: bool) -> Backbone:
+def backbone_of(folder: Path, card: Mapping[str, Any], *, trust_code: bool = False) -> Backbone:
     """Make the component that a model folder's card says.
 
     Raises:

@@ -16,8 +16,9 @@ from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
 from kdseg.engine.folders.shards import weights_digest
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.models.file_weights import load_from_file, match_file
-from kdseg.engine.models.model import CARD, SegmentationModel, card_of, model_folder, read_card
+from kdseg.engine.models.model import CARD, SegmentationModel, backbone_of, card_of, model_folder, read_card
 from kdseg.engine.models.programs import open_program
+from kdseg.engine.models.pruning import prune_from, refuse_unprunable
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -80,7 +81,10 @@ def check_weights(
         model = _source_model(other.recipe, name, weights)
         theirs = plain_component(other.recipe.models[model].backbone, other.plugins.registry)  # type: ignore[union-attr]
         ours = plain_component(backbone, loaded.plugins.registry)
-        if theirs != ours:
+        if weights.prune:
+            wide = other.recipe.models[model].backbone  # type: ignore[union-attr] # a learner's
+            refuse_unprunable(wide, backbone, len(other.recipe.data.dataset.class_table()))
+        elif theirs != ours:
             raise KdsegError(f"{display_path(weights.recipe)} trains {model!r}, {_difference(theirs, ours)}")
         data = other.recipe.data
         _check_data(weights.recipe, data.dataset.class_table().names, (data.mean, data.std), loaded.recipe, name)
@@ -206,7 +210,10 @@ def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Mo
         return None
     if weights.file is not None:
         return load_from_file(weights, network)
-    load_weights(network, weights_file(name, weights))
+    if weights.prune:
+        prune_from(_model_of(find_run(weights.run), name, weights), weights.which, backbone, network)  # type: ignore[arg-type] # settled
+    else:
+        load_weights(network, weights_file(name, weights))
     return None
 
 
@@ -260,7 +267,9 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     card = read_card(folder)
     ours = plain_component(backbone, loaded.plugins.registry)
     theirs = {"use": card["backbone"], **card["options"]}
-    if ours != theirs:
+    if weights.prune:
+        refuse_unprunable(backbone_of(folder, card), backbone, len(card["classes"]))
+    elif ours != theirs:
         raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
     _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)
     file = folder / f"{weights.which}.safetensors"

@@ -81,7 +81,7 @@ class WholeImage:
             network: gives logits for images.
             images: N×3×H×W, as `network` takes them.
         """
-        if self._plain(images):
+        if self.sees_once(images):
             return predicted_classes(network(images))
         return torch.cat([predicted_classes(self.logits(network, image)) for image in images[:, None]])
 
@@ -98,7 +98,7 @@ class WholeImage:
         Raises:
             KdsegError: a scale makes the images smaller than every network takes.
         """
-        if self._plain(images):
+        if self.sees_once(images):
             return network(images)
         size = (images.shape[2], images.shape[3])
         self.refuse(*size)
@@ -117,8 +117,8 @@ class WholeImage:
         # No probability is 0: its logarithm would be no number.
         return mean.div_(len(views)).clamp_(min=torch.finfo(torch.float32).tiny).log_()
 
-    def _plain(self, images: Tensor) -> bool:
-        """Whether the network sees the images as they are, at once."""
+    def sees_once(self, images: Tensor) -> bool:
+        """Whether the network sees images N×3×H×W as they are, at once."""
         return self.scales == (1.0,) and not self.flip and self._covers(images)
 
     def _covers(self, images: Tensor) -> bool:

@@ -16,7 +16,7 @@ from kdseg.data.samples import ClassTable
 from kdseg.engine.models.model import SegmentationModel, card_of, load
 from kdseg.engine.profile.clock import WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 from kdseg.engine.profile.layers import count_layers, time_layers
-from kdseg.engine.profile.runtimes import BF16, make_runtime, prediction, refuse_unknown
+from kdseg.engine.profile.runtimes import make_runtime, precision_of, prediction, refuse_unknown
 from kdseg.errors import KdsegError, did_you_mean, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_settings, plain_component
@@ -112,6 +112,7 @@ def profile(
     runtimes: Sequence[str] = (),
     rounds: int,
     seconds: float,
+    trust_code: bool = False,
     on_round: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Count and measure a network.
@@ -122,10 +123,11 @@ def profile(
         batch: images at once.
         device: where it runs.
         threads: of PyTorch on the CPU; None leaves them.
-        runtimes: of `kdseg.engine.profile.runtimes.RUNTIMES`, measured by turns; ratios are to the first. None: the
-            first four.
+        runtimes: of `kdseg.engine.profile.runtimes.RUNTIMES`, or exported files, measured by turns; ratios are to the
+            first. None: the first four.
         rounds: of the measurement.
         seconds: all runtimes together take about so long at most.
+        trust_code: open files even where that can run code of their makers'.
         on_round: called after each round.
 
     Returns:
@@ -141,9 +143,12 @@ def profile(
         torch.set_num_threads(threads)
     layers = count_layers(subject.network, batch, size)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, device=where)
-    models = {name: make_runtime(name, subject.network, subject.card, where) for name in runtimes}
+    models = {
+        name: make_runtime(name, subject.network, subject.card, where, trust_code=trust_code) for name in runtimes
+    }
+    precisions = {name: precision_of(name, model) for name, model in models.items()}
     contestants = {name: prediction(model, images) for name, model in models.items()}
-    peaks = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if set(BF16) & {*runtimes} else {})
+    peaks = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if "bf16" in precisions.values() else {})
     products = {f"peak {name}": peak_matmul(where, dtype) for name, dtype in peaks.items()}
     timings = by_turns(
         contestants | {name: action for name, (action, _) in products.items()},
@@ -167,7 +172,7 @@ def profile(
         "activation_bytes": sum(layer.activation_bytes for layer in layers),
         "machine": _machine(where) | {f"peak_gflops_{name}": value / GIGA for name, value in flops.items()},
         "runtimes": {
-            name: _told(timings[name], timings[runtimes[0]], 2 * macs, flops["bf16" if name in BF16 else "fp32"], batch)
+            name: _told(timings[name], timings[runtimes[0]], 2 * macs, flops.get(precisions[name]), batch)
             for name in runtimes
         },
         "layers": [asdict(layer) for layer in layers],
@@ -178,12 +183,13 @@ def _operations(products: Mapping[str, tuple[Any, float]]) -> list[tuple[str, fl
     return [(name.removeprefix("peak "), operations) for name, (_, operations) in products.items()]
 
 
-def _told(timing: Timing, first: Timing, operations: int, peak: float, batch: int) -> dict[str, Any]:
+def _told(timing: Timing, first: Timing, operations: int, peak: float | None, batch: int) -> dict[str, Any]:
     return {
         **as_milliseconds(timing),
         "times_as_fast": ratio(first, timing),
         "images_per_second": batch / timing.median,
-        "share_of_peak": operations / timing.median / peak,
+        # PyTorch has no matrix product in int8 that would say what the most is.
+        "share_of_peak": None if peak is None else operations / timing.median / peak,
     }
 
 

@@ -13,6 +13,7 @@ from kdseg.testing import fake_dist, heavy_imports
 QUICK = [
     "components",
     "errors",
+    "exports",
     "hooks",
     "hookspecs",
     "options",

@@ -129,6 +129,7 @@ def test_the_saved_recipe_says_which_weights_and_gives_the_same_run(teacher, tra
         "which": "best",
         "sha256": sha256(trained / "models" / "large" / "best.safetensors"),
         "partial": False,
+        "prune": False,
     }
     for file in ("recipe.toml", "teacher.toml", "base.toml", "parts.py", "part_losses.py"):  # the run has its own
         (folder / file).unlink()

@@ -1,0 +1,83 @@
+"""A network as a program of torch.export, for images of every size or of one."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.fx.experimental import _config as symbolic
+
+from kdseg import KdsegError
+from kdseg_programs.exported import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch.export import ExportedProgram
+
+    from kdseg import ExportContext
+
+_PROBES = ((32, 32), (64, 96), (33, 47), (128, 130))
+"""Sizes at which a program that takes any must run: multiples of much, and of nothing."""
+
+
+@torch.no_grad()
+def traced(ctx: ExportContext) -> ExportedProgram:
+    """Trace what an exporter is to write.
+
+    Raises:
+        KdsegError: it cannot be traced, or what was traced holds for some sizes alone.
+    """
+    if ctx.size is None:  # weights with channels last would bind it to more images than one
+        ctx.module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # torch's stub lacks it
+    free: Any = None if ctx.size else ({0: torch.export.Dim.DYNAMIC} | dict.fromkeys((2, 3), torch.export.Dim.DYNAMIC),)
+    try:
+        # Else each comparison of two sizes would bind the program to those for which it comes out as it did here.
+        with quiet(), symbolic.patch(backed_size_oblivious=ctx.size is None):
+            program = torch.export.export(ctx.module, (ctx.example,), dynamic_shapes=free, strict=False)
+            if ctx.size is None:
+                _try_sizes(program, ctx.example)
+    except KdsegError:
+        raise
+    except Exception as error:  # of many parts of torch
+        mend = "" if ctx.size else "; --size HEIGHTxWIDTH traces it for one size alone"
+        raise KdsegError(f"torch.export cannot trace the network: {_told(error)}{mend}") from error
+    return program
+
+
+def _try_sizes(program: ExportedProgram, example: torch.Tensor) -> None:
+    module = program.module()
+    for height, width in _PROBES:
+        images = example.new_zeros(1, 3, height, width)
+        try:
+            module(images)
+        except Exception as error:
+            raise KdsegError(
+                f"the network decides by the images' size what it does, so what was traced does not hold at "
+                f"{height}x{width}: {_told(error)}; --size HEIGHTxWIDTH writes it for one size alone"
+            ) from error
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the libraries that write files from telling of themselves."""
+    names = ("torch.onnx", "torch.export", "nncf", "onnxscript", "onnx_ir", "root")
+    loggers = [logging.getLogger(None if name == "root" else name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

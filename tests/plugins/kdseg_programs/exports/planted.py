@@ -1,0 +1,86 @@
+"""Exporters with faults, and one that writes without any library."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import ClassVar
+
+from attrs import evolve, frozen
+
+from kdseg import hookimpl
+from kdseg_programs import Pt2File
+
+
+@frozen(kw_only=True)
+class Shifted(Pt2File):
+    """Writes another class than the network says."""
+
+    name: ClassVar[str] = "shifted"
+    suffix: ClassVar[str] = ".shifted"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "int8")
+
+    def build(self, ctx):
+        import torch
+
+        class Shift(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = ctx.module
+
+            def forward(self, images):
+                return (self.inner(images) + 1) % len(ctx.card["classes"])
+
+        super().build(evolve(ctx, module=Shift()))
+
+
+@frozen(kw_only=True)
+class Forgetful(Pt2File):
+    """Writes a card that is not the one that it was given."""
+
+    name: ClassVar[str] = "forgetful"
+    suffix: ClassVar[str] = ".forgetful"
+
+    def build(self, ctx):
+        super().build(evolve(ctx, card=dict(ctx.card) | {"run": "another"}))
+
+
+@frozen(kw_only=True)
+class Full(Pt2File):
+    """Finds the disk full half-way."""
+
+    name: ClassVar[str] = "full"
+    suffix: ClassVar[str] = ".full"
+
+    def build(self, ctx):
+        ctx.file.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(ctx.file))
+
+
+@frozen(kw_only=True)
+class Lacking(Pt2File):
+    """Needs a library that nobody has."""
+
+    name: ClassVar[str] = "lacking"
+    suffix: ClassVar[str] = ".lacking"
+    writes_with: ClassVar = {"fp32": ("kdseg-no-such-library>=2",)}
+
+
+@frozen(kw_only=True)
+class Witness(Pt2File):
+    """Notes the images by which it is calibrated beside the run, and writes float32."""
+
+    name: ClassVar[str] = "witness"
+    suffix: ClassVar[str] = ".witness"
+    precisions: ClassVar[tuple[str, ...]] = ("int8",)
+
+    def build(self, ctx):
+        import torch
+
+        torch.save([*ctx.calibration()], os.environ["KDSEG_WITNESS"])
+        super().build(ctx)
+
+
+@hookimpl
+def kdseg_exporters():
+    return [Shifted, Forgetful, Full, Lacking, Witness]
