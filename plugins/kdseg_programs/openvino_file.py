@@ -13,7 +13,7 @@ from openvino import opset13
 from kdseg import KdsegError
 from kdseg_programs.cards import KEY, card_of_text, card_text
 from kdseg_programs.onnx_file import onnx_model
-from kdseg_programs.tracing import quiet_libraries
+from kdseg_programs.tracing import library_told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +30,12 @@ def write_openvino(ctx: ExportContext) -> None:
     """Write OpenVINO's two files. In bf16 the weights are kept as fp16, which is finer, and rounded when they are read.
 
     Raises:
-        KdsegError: the network cannot be traced.
+        KdsegError: the network cannot be traced, read by OpenVINO or quantised.
     """
     # Not by `openvino.convert_model`, which tells Intel of each use.
-    model = openvino.Core().read_model(onnx_model(ctx).SerializeToString())
+    written = onnx_model(ctx).SerializeToString()
+    with library_told("read the network"):
+        model = openvino.Core().read_model(written)
     if ctx.precision == "int8":
         model = _quantised(model, ctx)
     _quicken_argmax(model)
@@ -44,7 +46,7 @@ def write_openvino(ctx: ExportContext) -> None:
 def _quicken_argmax(model: openvino.Model) -> None:
     """Find the largest logit by reductions where a transposed convolution gives the logits.
 
-    OpenVINO's TopK is slow on the layout that those have, twice as slow in int8; elsewhere it is the quicker.
+    OpenVINO's TopK is slow on the layout that those have; elsewhere it is the quicker.
     """
     for node in model.get_ops():
         if node.get_type_name() != "TopK" or node.output(0).get_target_inputs():
@@ -78,7 +80,7 @@ def _quantised(model: openvino.Model, ctx: ExportContext) -> openvino.Model:
     before = os.environ.get("NNCF_CI")
     os.environ["NNCF_CI"] = "1"  # else it tells its makers of each use
     try:
-        with quiet_libraries():
+        with library_told("quantise the network"):
             import nncf
 
             return nncf.quantize(model, nncf.Dataset(images), subset_size=len(images))

@@ -54,7 +54,7 @@ def test_what_lost_too_much_is_refused(found, told):
     if not told:
         refuse_loss(result, LIMITS, "fp32")
         return
-    with pytest.raises(KdsegError, match="failed its check on 1 images: .*The likely reason") as error:
+    with pytest.raises(KdsegError, match=r"failed its check on 1 images: .*The likely reason") as error:
         refuse_loss(result, LIMITS, "int8")
     assert told in str(error.value)
 
