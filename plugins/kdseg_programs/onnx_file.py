@@ -8,7 +8,7 @@ import torch
 
 from kdseg_programs.cards import KEY, card_of_text, card_text
 from kdseg_programs.onnx_session import make_session
-from kdseg_programs.tracing import quiet_libraries, traced
+from kdseg_programs.tracing import library_told, traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +28,17 @@ def write_onnx(ctx: ExportContext) -> None:
     """Write an ONNX file, in float32 or int8.
 
     Raises:
-        KdsegError: the network cannot be traced.
+        KdsegError: the network cannot be traced, written or quantised.
     """
     import onnx
 
     if ctx.precision == "int8":
-        with quiet_libraries():
-            plain = ctx.file.with_suffix(".plain.onnx")
-            onnx.save(onnx_model(ctx), plain)
+        plain = ctx.file.with_suffix(".plain.onnx")
+        onnx.save(onnx_model(ctx), plain)
+        with library_told("quantise the network"):
             _quantise(plain, ctx)
-            plain.unlink()
-            model = onnx.load(ctx.file)
+        plain.unlink()
+        model = onnx.load(ctx.file)
     else:
         model = onnx_model(ctx)
     model.metadata_props.add(key=KEY, value=card_text(ctx.card))
@@ -49,10 +49,10 @@ def onnx_model(ctx: ExportContext) -> Any:
     """Give an `onnx.ModelProto` of the context's module in float32.
 
     Raises:
-        KdsegError: the network cannot be traced.
+        KdsegError: the network cannot be traced, or has operations that ONNX lacks.
     """
     program = traced(ctx)
-    with quiet_libraries():
+    with library_told("write the network as ONNX"):
         written = torch.onnx.export(
             program, (), input_names=["images"], output_names=[ctx.card["output"]], dynamo=True, verbose=False
         )

@@ -63,8 +63,26 @@ def _try_sizes(program: ExportedProgram, example: torch.Tensor) -> None:
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep the libraries that write files from telling of themselves."""
+def library_told(what: str) -> Iterator[None]:
+    """Keep libraries from telling of themselves, and tell what they cannot do as what it is.
+
+    Args:
+        what: they are asked for, to follow "cannot": ``quantise the network``.
+
+    Raises:
+        KdsegError: in place of what they raise.
+    """
+    try:
+        with _quiet_libraries():
+            yield
+    except (KdsegError, OSError):
+        raise
+    except Exception as error:  # of many parts of theirs
+        raise KdsegError(f"its library cannot {what}: {_told(error)}") from error
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
     names = ("torch.onnx", "torch.export", "nncf", "onnxscript", "onnx_ir", "root")
     loggers = [logging.getLogger(None if name == "root" else name) for name in names]
     before = [logger.level for logger in loggers]

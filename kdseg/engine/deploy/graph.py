@@ -50,7 +50,7 @@ class DeployedGraph(nn.Module):
         pixels = images.float()
         if self.seen is not None:
             pixels = F.interpolate(pixels, self.seen, mode="bilinear", align_corners=False)
-        kind = next(self.network.parameters()).dtype
+        kind = next((weight.dtype for weight in self.network.parameters()), torch.float32)
         output = self.network((pixels * self.scale + self.shift).to(kind))
         scores: Tensor = (output["logits"] if isinstance(output, dict) else output).float()
         if self.seen is not None:

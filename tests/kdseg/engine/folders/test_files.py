@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from kdseg.engine.folders.files import sha256, whole_folder, write_json, write_whole
+from kdseg.engine.folders.files import sha256, whole_folder, whole_group, write_json, write_whole
 
 
 def listing(folder):
@@ -89,3 +89,19 @@ def test_json_for_people(tmp_path):
 def test_hash(tmp_path):
     (tmp_path / "file").write_bytes(b"abc" * 100_000)
     assert sha256(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_files_of_a_group_come_together_and_the_named_one_last(tmp_path):
+    with whole_group(tmp_path / "deep" / "net.xml") as draft:
+        (draft / "net.xml").write_text("graph", encoding="utf-8")
+        (draft / "net.bin").write_bytes(b"weights")
+        assert [path.name for path in (tmp_path / "deep").iterdir()] == [draft.name]
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["net.bin", "net.xml"]
+
+
+def test_a_group_that_fails_leaves_what_was_there(tmp_path):
+    (tmp_path / "net.xml").write_text("before", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="half-way"), whole_group(tmp_path / "net.xml") as draft:  # noqa: PT012
+        (draft / "net.bin").write_bytes(b"weights")
+        raise RuntimeError("half-way")
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"net.xml": "before"}

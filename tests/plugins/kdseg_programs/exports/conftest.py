@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from rich.console import Console
 
+from kdseg.engine.deploy.export import ExportSettings, export_run
 from kdseg.engine.run.start import run_recipe
 from kdseg.recipe.load import load_recipe
 
@@ -55,6 +58,32 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(trained: Path, tmp_path: Path, one_thread: None) -> Path:
     """A copy of that run."""
     return shutil.copytree(trained, tmp_path / "runs" / "drive" / trained.name)
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of that run with an export to ONNX, and one to torch.export."""
+    for library in ("onnxruntime", "onnx", "onnxscript"):
+        pytest.importorskip(library)
+    copy = shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "drive" / trained.name)
+    for to in ("onnx", "pt2"):
+        settings = ExportSettings(to=to, images=1)
+        export_run(
+            copy, settings, output=None, model=None, which="best", trust_code=False, console=Console(file=io.StringIO())
+        )
+    return copy
+
+
+@pytest.fixture
+def onnx_run(exported: Path, tmp_path: Path, one_thread: None) -> Path:
+    """A copy of the run with exports."""
+    return shutil.copytree(exported, tmp_path / "drive" / exported.name)
+
+
+@pytest.fixture
+def onnx_file(onnx_run: Path) -> Path:
+    """The file of ONNX in it."""
+    return onnx_run / "exports" / "student-fp32.onnx"
 
 
 @pytest.fixture

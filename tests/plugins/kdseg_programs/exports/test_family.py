@@ -41,17 +41,23 @@ def settled(options):
     return network
 
 
+def written(exporter, graph, folder, size=None):
+    """Export a graph in float32, and open the file."""
+    card = CARD | {"output": "logits" if graph.logits else "classes"}
+    folded = graph.folded()
+    example = torch.rand(2, 3, 323, 451) if size is None else torch.rand(1, 3, *size)
+    ctx = ExportContext(
+        file=folder / f"net{exporter.suffix}", module=folded, network=folded.network, size=size, precision="fp32",
+        example=example if graph.logits else (example * 255).to(torch.uint8), calibration=list, card=card,
+    )  # fmt: skip
+    exporter.build(ctx)
+    assert exporter.read(ctx.file) == card
+    return exporter.open(ctx.file, RunnerContext(card=card, threads=1))
+
+
 def agrees(exporter, options, folder, sizes):
     graph = DeployedGraph(SegmentationModel(settled(options), CARD), logits=True, seen=None).eval()
-    folded = graph.folded()
-    file = folder / f"net{exporter.suffix}"
-    exporter.build(
-        ExportContext(
-            file=file, module=folded, network=folded.network, example=torch.rand(2, 3, 323, 451), size=None,
-            precision="fp32", calibration=list, card=CARD,
-        )
-    )  # fmt: skip
-    runner = exporter.open(file, RunnerContext(card=CARD, threads=1))
+    runner = written(exporter, graph, folder)
     for count, (height, width) in enumerate(sizes, 1):
         images = torch.rand(count, 3, height, width)
         with torch.no_grad():
@@ -82,6 +88,25 @@ def test_to_pt2(one_thread, tmp_path, options, sizes):
     agrees(Pt2File(), options, tmp_path, sizes)
 
 
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("exporter", [OnnxFile(), OpenVinoFile(), Pt2File()], ids=lambda exporter: exporter.name)
+def test_of_equal_logits_the_first_class_is_taken(request, one_thread, tmp_path, exporter, stem_stride):
+    request.getfixturevalue("openvino" if exporter.name == "openvino" else "libraries")
+    network = settled(UNet(base=2, downsamplings=1, stem_stride=stem_stride))
+    with torch.no_grad():
+        network.head.weight[:] = 0  # a convolution, or a transposed one behind a stem
+        network.head.bias[:] = torch.tensor([0.0, 1.0, 1.0])
+    model = SegmentationModel(network, CARD)
+    runner = written(exporter, DeployedGraph(model, logits=False, seen=None).eval(), tmp_path, (40, 72))
+    images = torch.randint(0, 256, (1, 3, 40, 72), dtype=torch.uint8)
+    assert torch.equal(runner(images), torch.ones(1, 40, 72, dtype=torch.uint8))
+    network = settled(UNet(base=2, downsamplings=1, stem_stride=stem_stride))
+    graph = DeployedGraph(SegmentationModel(network, CARD), logits=False, seen=None).eval()
+    runner = written(exporter, graph, tmp_path, (40, 72))
+    with torch.no_grad():
+        assert (runner(images) == graph(images)).float().mean() > 0.999
+
+
 def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thread, tmp_path):
     from kdseg import KdsegError
 
@@ -92,14 +117,6 @@ def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thre
     model = SegmentationModel(Branching(3, 3, 1), CARD).eval()
     graph = DeployedGraph(model, logits=True, seen=None).eval()
 
-    def build(size, example):
-        Pt2File().build(
-            ExportContext(
-                file=tmp_path / "net.pt2", module=graph, network=graph.network, example=example, size=size,
-                precision="fp32", calibration=list, card=CARD,
-            )
-        )  # fmt: skip
-
     with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH"):
-        build(None, torch.rand(2, 3, 323, 451))
-    build((40, 72), torch.rand(1, 3, 40, 72))
+        written(Pt2File(), graph, tmp_path)
+    written(Pt2File(), graph, tmp_path, (40, 72))

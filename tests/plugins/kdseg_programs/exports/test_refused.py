@@ -71,9 +71,8 @@ def test_int8_is_calibrated_on_training_images_alone(export, run, tmp_path, monk
     assert {tuple(image.shape) for image in seen} == {(1, 3, *(size or (40, 72)))}
 
 
-def test_a_file_that_can_run_code_is_opened_only_where_it_is_trusted(export, run, kdseg, tmp_path):
-    assert export("--to", "pt2", "--images", "1").status == 0
-    file = run / "exports" / "student-fp32.pt2"
+def test_a_file_that_can_run_code_is_opened_only_where_it_is_trusted(onnx_run, kdseg):
+    file = onnx_run / "exports" / "student-fp32.pt2"
     status, _, err = kdseg("evaluate", str(file))
     assert status == 2
     assert "can run code of its maker's" in err

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 import kdseg as package
+from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.splits.open import open_split
+from kdseg.recipe.load import load_recipe
 
 KEEPS = {"fp32": 0.9999, "bf16": 0.99, "int8": 0.0}
 EXPORTS = [
@@ -40,6 +41,11 @@ def carried(file):
         return json.loads(archive.read(name))
 
 
+def scene(run):
+    """A picture of the evaluation split, cut to an odd size."""
+    return open_split(load_recipe(run / "recipe.toml").recipe, "val")[0].image[:39, :71]
+
+
 @pytest.mark.parametrize(("to", "precision", "suffix"), EXPORTS, ids=lambda value: value)
 def test_a_trained_student_keeps_its_classes_or_its_export_fails(request, export, run, kdseg, to, precision, suffix):
     request.getfixturevalue("openvino" if to == "openvino" else "libraries")
@@ -66,7 +72,7 @@ def test_a_trained_student_keeps_its_classes_or_its_export_fails(request, export
     assert scores.status == 0, scores.err
     assert json.loads(scores.out)[file.name]["miou"] == pytest.approx(found["miou_after"])
     loaded = package.load(file, trust_code=True)
-    image = np.random.default_rng(0).integers(0, 256, (51, 67, 3), dtype=np.uint8)
+    image = scene(run)
     assert (loaded.predict(image) == model.predict(image)).mean() > 0.9
     assert torch.equal(
         loaded.predict(torch.from_numpy(image).permute(2, 0, 1)), torch.from_numpy(loaded.predict(image))
@@ -81,8 +87,6 @@ def test_logits_are_within_rounding_and_take_views(export, run, libraries):
     images = torch.rand(2, 3, 45, 70)
     with torch.no_grad():
         assert torch.allclose(file(images), model(images), atol=1e-3)
-    from kdseg.engine.models.whole_image import WholeImage
-
     views = WholeImage(window=(32, 48), scales=(1.0, 1.25), flip=True)
     assert (file.predict(images, views) == model.predict(images, views)).float().mean() > 0.999
 
@@ -99,71 +103,3 @@ def test_a_network_sees_images_at_another_size_where_the_file_resizes(export, ru
     status, _, err = export("--to", "onnx", "--resize", "32x64", "--images", "2", "--min-equal", "0.999")
     assert status == 0, err
     assert carried(run / "exports" / "student-fp32.onnx")["resize"] == [32, 64]
-
-
-def test_pictures_are_predicted_by_a_file(export, run, libraries, kdseg, tmp_path):
-    assert export("--to", "onnx", "--images", "1").status == 0
-    cv2.imwrite(str(tmp_path / "street.png"), np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8))
-    file = shutil.copy(run / "exports" / "student-fp32.onnx", tmp_path)
-    found = {}
-    for name, source in (("file", file), ("run", run)):
-        done = kdseg("predict", str(source), str(tmp_path / "street.png"), "-o", str(tmp_path / name))
-        assert done.status == 0, done.err
-        found[name] = cv2.imread(str(tmp_path / name / "street_mask.png"), cv2.IMREAD_UNCHANGED)
-    assert (found["file"] == found["run"]).mean() >= 0.9999
-
-
-def test_files_are_measured_beside_the_runtimes_of_pytorch(export, run, libraries, kdseg):
-    assert export("--to", "onnx", "--images", "1").status == 0
-    file = str(run / "exports" / "student-fp32.onnx")
-    few = ("--size", "40x72", "--rounds", "5", "--threads", "1", "--json")
-    done = kdseg("profile", str(run), "--runtime", "eager", "--runtime", file, *few)
-    assert done.status == 0, done.err
-    assert list(json.loads(done.out)["runtimes"]) == ["eager", file]
-    people = kdseg("profile", str(run), "--runtime", file, *few[:-1])
-    assert people.status == 0, people.err
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]), "cannot open it"),
-        (lambda file: file.write_bytes(b""), "cannot open it"),
-        (lambda file: file.write_text("hello", encoding="utf-8"), "cannot open it"),
-    ],
-    ids=["cut", "empty", "text"],
-)
-def test_a_damaged_file_is_told(export, run, libraries, kdseg, tmp_path, change, told):
-    assert export("--to", "onnx", "--images", "1").status == 0
-    file = run / "exports" / "student-fp32.onnx"
-    change(file)
-    for words in (("evaluate", str(file)), ("predict", str(file), str(tmp_path))):
-        status, out, err = kdseg(*words)
-        assert (status, out) == (2, "")
-        assert "student-fp32.onnx" in err
-        assert told in err
-
-
-def test_files_that_are_not_ours_are_told(run, libraries, writer, kdseg, tmp_path):
-    ours = package.load(run).network
-    foreign = writer.write_program(ours, tmp_path / "foreign.onnx")
-    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
-    for file, told in (
-        (foreign, "foreign.onnx: carries nothing of kdseg's"),
-        (tmp_path / "notes.txt", "notes.txt: is no exported file; those end in .onnx, .pt2, .xml"),
-    ):
-        status, _, err = kdseg("evaluate", str(file), "--data", str(run))
-        assert status == 2
-        assert told in err
-
-
-def test_a_file_away_from_its_run_is_evaluated_on_the_data_of_a_recipe(export, run, libraries, kdseg, tmp_path):
-    assert export("--to", "onnx", "--images", "1").status == 0
-    file = shutil.copy(run / "exports" / "student-fp32.onnx", tmp_path / "alone.onnx")
-    status, _, err = kdseg("evaluate", str(file))
-    assert status == 2
-    assert "lies in no run; --data RECIPE" in err
-    away = kdseg("evaluate", str(file), "--data", str(run / "recipe.toml"), "--json")
-    assert away.status == 0, away.err
-    (scores,) = json.loads(away.out).values()
-    assert 0 < scores["miou"] <= 1
