@@ -38,7 +38,6 @@ def command(kind: str, name: str, as_json: bool) -> None:
 
 def _as_data(entry: Entry, options: tuple[Option, ...]) -> dict[str, Any]:
     """Give everything as plain data."""
-    from kdseg.components import Metric
     from kdseg.options import type_text
 
     return {
@@ -55,12 +54,23 @@ def _as_data(entry: Entry, options: tuple[Option, ...]) -> dict[str, Any]:
             | ({} if option.required else {"default": _plain(option.default)})
             for option in options
         ],
-    } | ({"scores": list(entry.cls.scores)} if issubclass(entry.cls, Metric) else {})
+    } | _of_kind(entry)
+
+
+def _of_kind(entry: Entry) -> dict[str, Any]:
+    """Give what only components of its kind have."""
+    from kdseg.components import Exporter, Metric
+
+    if issubclass(entry.cls, Metric):
+        return {"scores": list(entry.cls.scores)}
+    if issubclass(entry.cls, Exporter):
+        return {"suffix": entry.cls.suffix, "precisions": list(entry.cls.precisions), "cannot": {**entry.cls.cannot}}
+    return {}
 
 
 def _print(entry: Entry, options: tuple[Option, ...]) -> None:
     """Print everything for people."""
-    from kdseg.components import Metric
+    from kdseg.components import Exporter, Metric
     from kdseg.options import type_text
 
     click.echo(f"{entry.kind.name} {entry.qualified} (plugin {entry.plugin} of {entry.distribution} {entry.version})")
@@ -69,6 +79,11 @@ def _print(entry: Entry, options: tuple[Option, ...]) -> None:
     click.echo(f"\n{inspect.cleandoc(entry.cls.__doc__ or '')}\n")
     if issubclass(entry.cls, Metric):
         click.echo(f"scores to judge by: {', '.join(f'{entry.name}/{score}' for score in entry.cls.scores)}\n")
+    if issubclass(entry.cls, Exporter):
+        click.echo(f"writes {entry.cls.suffix} in {', '.join(entry.cls.precisions)}")
+        for precision, why in entry.cls.cannot.items():
+            click.echo(f"not in {precision}: {why}")
+        click.echo()
     rows = [
         (
             option.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ def write_pt2(ctx: ExportContext) -> None:
     if ctx.precision == "bf16":
         ctx.network.to(torch.bfloat16)
     program = traced(ctx)
+    written = io.BytesIO()  # torch's own writer ends the process where a disk is full
     with quiet():
-        torch.export.save(program, str(ctx.file), extra_files={_EXTRA: card_text(ctx.card)})
+        torch.export.save(program, written, extra_files={_EXTRA: card_text(ctx.card)})
+    ctx.file.write_bytes(written.getvalue())
 
 
 def read_pt2_card(file: Path) -> dict[str, Any] | None:

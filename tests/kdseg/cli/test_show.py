@@ -131,3 +131,11 @@ def test_unknown_words_exit_with_2_and_a_suggestion(kdseg, words, text):
     assert (status, out) == (2, "")
     assert err.startswith(text)
     assert err.count("\n") == 1
+
+
+def test_an_exporter_says_what_it_writes_and_why_not_more(kdseg):
+    status, out, _ = kdseg("show", "exporter", "onnx")
+    assert status == 0
+    assert "\nwrites .onnx in fp32, int8\nnot in bf16: ONNX Runtime has no convolution in bf16" in out
+    data = json.loads(kdseg("show", "exporter", "pt2", "--json").out)
+    assert (data["suffix"], data["precisions"], list(data["cannot"])) == (".pt2", ["fp32", "bf16"], ["int8"])

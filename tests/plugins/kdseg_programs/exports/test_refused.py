@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -9,6 +12,8 @@ from kdseg.data.images import byte_batch
 from kdseg.engine.deploy.images import spread
 from kdseg.engine.splits.open import open_split
 from kdseg.recipe.load import load_recipe
+
+MAIN = "from kdseg.cli import main; main(sys.argv[1:])"
 
 
 def left(run):
@@ -45,6 +50,18 @@ def test_a_loss_that_is_allowed_is_written_and_told(export, run):
     assert status == 0, err
     assert "images of the check            3\n" in out
     assert left(run) == ["student-fp32.shifted", "student-fp32.shifted.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a limit on files that errors come of")
+@pytest.mark.parametrize(("to", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml"), ("pt2", ".pt2")])
+def test_a_disk_that_is_full_is_told_by_every_exporter(request, run, to, suffix):
+    request.getfixturevalue("openvino" if to == "openvino" else "libraries")
+    limited = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); {MAIN}"
+    words = ("export", str(run), "--to", to, "--images", "1")
+    done = subprocess.run([sys.executable, "-c", limited, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert f"student-fp32{suffix}: File too large; nothing was left of the export" in done.stderr
+    assert left(run) == []
 
 
 def test_an_export_that_fails_leaves_the_one_before(export, run):
