@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-import traceback
 from copy import copy
 from importlib import import_module
 
@@ -33,6 +32,8 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(130)
     except KdsegError as error:
         if settings.get("debug"):
+            import traceback
+
             traceback.print_exc()
         else:
             click.echo(str(error), err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import click
@@ -42,6 +41,8 @@ def command(
     folders of the same names. The network sees an image as it is, at once, unless options say otherwise. Of a video
     NAME.mp4 comes NAME_overlay.mp4, frame by frame.
     """
+    from statistics import median
+
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files
 
@@ -61,7 +62,7 @@ def command(
         click.echo(f"{done.images} images: {output}/{what}")
     if done.videos:
         click.echo(f"{done.videos} videos: {output}/*_overlay.mp4")
-    if len(done.seconds) == 1:  # no rate
+    if len(done.seconds) == 1 or benchmark is not None:  # no rate, or nobody's question
         return
     rate = len(done.seconds) / done.whole
     click.echo(

@@ -16,8 +16,9 @@ ALLOWED = {
 }
 """What runs code that the core does not import by itself, and what that code is."""
 RUNNERS = {"eval", "exec", "__import__", "run_path", "popen", "load", "loads", "Unpickler"}
-HARMLESS = {"json", "tomllib", "toml", "kdseg", "tl"}
-"""Modules whose `load` reads plain data or, kdseg's own, weights; Triton's reads a device's memory."""
+HARMLESS = {"json", "tomllib", "toml", "kdseg", "onnx", "tl"}
+"""Modules whose `load` reads plain data, as a protocol buffer too, or, kdseg's own, weights; Triton's reads a device's
+memory."""
 BANNED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "yaml", "marshal", "shelve", "runpy"}
 
 

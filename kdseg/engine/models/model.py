@@ -148,7 +148,7 @@ def load(
     try:
         if optimize:
             raise_malloc_thresholds()
-            network = optimise(network.eval(), torch.device(device), precision, compiled=compile)
+            network = optimise(network.train(mode=False), torch.device(device), precision, compiled=compile)
         return SegmentationModel(network, card).eval().to(device)
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a GPU
         raise KdsegError(f"no model can lie on the device {str(device)!r} here: {one_line(error)}") from error

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shlex
+import sys
 import tomllib
 from netrc import NetrcParseError, netrc
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,7 @@ def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
             settings={**known, "allow_val_change": True},
         )
 
+    leaving = sys.exit, sys.excepthook  # it puts its own in their place, for good; `finish` tells it how a run ended
     try:
         run = begin(mode)
     except Exception as error:  # wandb's own and those of whatever library it reaches the service by
@@ -230,6 +232,8 @@ def _begin(spec: Wandb, recipe: Recipe, folder: Path, mode: str) -> Any:
         wandb.teardown()  # which tries on otherwise, and holds the run's name
         mode = "offline"
         run = begin(mode)
+    finally:
+        sys.exit, sys.excepthook = leaving
     for name in recipe.models:
         for score in {recipe.evaluate.metric, "miou", "pixel_accuracy", "iou/*"}:
             run.define_metric(f"val/{name}/{score}", summary="max,last")

@@ -151,7 +151,12 @@ def test_the_reference_recipe_is_saved_whole(load, reference, folder, monkeypatc
     assert document["output"] == {"folder": str(folder / "runs")}
     assert document["data"]["dataset"] == {"use": "parts/synthroad", "size": [64, 128], "length": 100, "shares": {}}
     assert document["models"]["teacher"]["backbone"] == {"use": "parts/unet70m", "base": 48, "norm": "batch"}
-    assert document["models"]["student"]["weights"] == {"run": str(folder / "old"), "which": "best", "partial": False}
+    assert document["models"]["student"]["weights"] == {
+        "run": str(folder / "old"),
+        "which": "best",
+        "partial": False,
+        "prune": False,
+    }
     assert document["terms"]["mimic"]["weight"] == {"curve": "cosine", "from": 0.7, "to": 0.3}
     assert document["train"]["tune_malloc"] is True
 
