@@ -136,7 +136,13 @@ def resolved_hint(cls: type, name: str) -> Any:
     Raises:
         NameError: the hint names something that its module does not hold.
     """
-    home = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
+    home: Any = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
+    return _stated_hint(home, name)
+
+
+@functools.cache
+def _stated_hint(home: Any, name: str) -> Any:
+    """Give a hint where it is stated: once, however many classes inherit it."""
     annotation = inspect.get_annotations(home)[name]
     alone = type(home.__name__, (), {"__annotations__": {name: annotation}, "__module__": home.__module__})
     return get_type_hints(alone, include_extras=True)[name]

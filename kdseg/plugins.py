@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -131,9 +132,10 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     unmatched = _disable(plugins)
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    for plugin in plugins:
-        if plugin.status == "ok":
-            _open(plugin, manager)
+    with _collector_at_rest():
+        for plugin in plugins:
+            if plugin.status == "ok":
+                _open(plugin, manager)
     _drop_duplicates(plugins)
     return Plugins(
         registry=Registry(
@@ -143,6 +145,18 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
         ),
         reports=(*(plugin.report() for plugin in plugins), *unmatched),
     )
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Look for no garbage while classes are made: there is next to none, and looking takes a tenth of the time."""
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if at_work:
+            gc.enable()
 
 
 def _installed() -> list[_Plugin]:
