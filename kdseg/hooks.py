@@ -166,7 +166,10 @@ class Hooks:
         """Before the first step of an epoch."""
 
     def on_gradients(self, run: RunView, learner: str) -> None:
-        """Before a learner steps: the ``grad`` of its parameters is the global batch's, not clipped yet."""
+        """Before a learner steps: the ``grad`` of its parameters is the global batch's, not clipped yet.
+
+        `run.step` does not count this step yet.
+        """
 
     def on_step_end(self, run: RunView) -> None:
         """After an optimizer step."""

@@ -117,8 +117,8 @@ def load(
         device: where it comes to lie, such as ``cuda``.
         optimize: make it as fast as PyTorch runs it, for prediction alone: batch normalisation folded into the
             convolutions; on a GPU one CUDA graph for each size; on a CPU glibc keeps freed memory, for the process.
-        precision: with `optimize`: bf16 is faster where the processor calculates in it, and rounds classes otherwise
-            in some pixels of a thousand.
+        precision: with `optimize`: bf16 is faster where the processor calculates in it; where two classes are nearly
+            equal, the other may win.
         compile: with `optimize`: let torch.compile have it too, some ten seconds at the first image of a size.
 
     Raises:

@@ -7,7 +7,6 @@ import torch
 
 import kdseg
 from kdseg.components import BackboneContext
-from kdseg.engine.run.start import resume_run
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 from kdseg_unet.options import UNet
@@ -71,9 +70,3 @@ def test_what_cannot_be_made_of_the_other_is_told_before_training(train, wide):
         train(NARROW.replace("base = 4, downsamplings = 2", "base = 4, downsamplings = 3"))
     with pytest.raises(KdsegError, match=r"prune: 'tiny' cannot be made of the channels of a wider network"):
         train(NARROW.replace('{ use = "unet", base = 4, downsamplings = 2 }', '"tiny"'))
-
-
-def test_a_finished_run_goes_nowhere(train, wide):
-    run = train(NARROW)
-    with pytest.raises(KdsegError, match="finished"):
-        resume_run(run.folder)
