@@ -51,12 +51,15 @@ def onnx_model(ctx: ExportContext) -> Any:
     Raises:
         KdsegError: the network cannot be traced, or has operations that ONNX lacks.
     """
+    from kdseg_programs.onnx_argmax import decide_before_enlarging
+
     program = traced(ctx)
     with library_told("write the network as ONNX"):
         written = torch.onnx.export(
             program, (), input_names=["images"], output_names=[ctx.card["output"]], dynamo=True, verbose=False
         )
     assert written is not None
+    decide_before_enlarging(written.model)
     model = written.model_proto
     for tensor, names in ((model.graph.input[0], ("N", "3", "H", "W")), (model.graph.output[0], ())):
         for dim, name in zip(tensor.type.tensor_type.shape.dim, names, strict=False):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import openvino
 import torch
-from openvino import opset13
 
 from kdseg import KdsegError
 from kdseg_programs.cards import KEY, card_of_text, card_text
@@ -38,41 +36,8 @@ def write_openvino(ctx: ExportContext) -> None:
         model = openvino.Core().read_model(written)
     if ctx.precision == "int8":
         model = _quantised(model, ctx)
-    _quicken_argmax(model)
     model.set_rt_info(card_text(ctx.card), [KEY])
     openvino.save_model(model, ctx.file, compress_to_fp16=ctx.precision == "bf16")
-
-
-def _quicken_argmax(model: openvino.Model) -> None:
-    """Find the largest logit by reductions where a transposed convolution gives the logits.
-
-    OpenVINO's TopK is slow on the layout that those have; elsewhere it is the quicker.
-    """
-    for node in model.get_ops():
-        if node.get_type_name() != "TopK" or node.output(0).get_target_inputs():
-            continue
-        scores, axis = node.input_value(0), node.get_axis()
-        count = scores.get_partial_shape()[axis]
-        if count.is_static and node.get_attributes()["mode"] == "max" and _is_of_transposed(scores.get_node()):
-            first = _first_largest(scores, axis, count.get_length())
-            kind = node.get_output_element_type(1).to_string()
-            node.output(1).replace(opset13.convert(first, kind).output(0))
-
-
-def _is_of_transposed(node: openvino.Node) -> bool:
-    """Whether a value is a transposed convolution's, with a bias or cut to size at most."""
-    while node.get_type_name() in ("Add", "Slice", "StridedSlice"):
-        node = node.input_value(0).get_node()
-    return bool(node.get_type_name() == "ConvolutionBackpropData")
-
-
-def _first_largest(scores: Any, axis: int, count: int) -> openvino.Node:
-    """Give the first place of the largest of `count` scores along an axis, as argmax has it."""
-    shape = [count if place == axis else 1 for place in range(len(scores.get_partial_shape()))]
-    places = opset13.constant(np.arange(count, dtype=np.float32).reshape(shape))
-    largest = opset13.reduce_max(scores, [axis], keep_dims=True)
-    found = opset13.select(opset13.greater_equal(scores, largest), places, np.float32(count - 1))
-    return opset13.reduce_min(found, [axis], keep_dims=True)
 
 
 def _quantised(model: openvino.Model, ctx: ExportContext) -> openvino.Model:
