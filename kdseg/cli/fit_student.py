@@ -55,9 +55,11 @@ def command(
     again on those that matter. Shown are networks than which none has as many parameters and multiplications and is as
     fast, each with the line that a recipe needs.
     """
+    import torch
+
     from kdseg.cli._console import console_with_log
-    from kdseg.engine.deploy.draft import maker
     from kdseg.engine.profile.fit_student import Budget, fit_student
+    from kdseg.engine.profile.runtimes import runtime as opened_runtime
     from kdseg.engine.profile.telling import counted_networks
     from kdseg.errors import KdsegError
     from kdseg.plugins import load_plugins
@@ -68,7 +70,8 @@ def command(
         raise KdsegError(f"--backbone {family}: names one network, no family to search; unet is one")
     budget = Budget(parameters=parameters, macs=macs, milliseconds=milliseconds)
     told = counted_networks(console_with_log(), len(networks))
-    with maker(runtime, search["size"], registry) as make, told as on_network:
+    made = opened_runtime(runtime, size=search["size"], device=torch.device("cpu"), registry=registry)
+    with made as make, told as on_network:
         found = fit_student(networks, budget, make=make, registry=registry, on_network=on_network, **search)
     if picture is not None:
         from kdseg.data.pictures import write_image

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of PyTorch on the CPU; its own choice if left out.")
 @click.option(
     "--runtime", "runtimes", multiple=True, metavar="NAME|FILE",
-    help="eager, channels_last, optimized, bf16, compiled, compiled-bf16, or a file that kdseg export wrote; may be "
-    "given again. They are measured by turns, and ratios are to the first. The first four, if left out.",
+    help="eager, channels_last, optimized, bf16, compiled, compiled-bf16, an exporter with its precision "
+    "(openvino-bf16), or a file that kdseg export wrote; may be given again. They are measured by turns, and ratios "
+    "are to the first. The first four, if left out.",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(5, 100_000), default=30, show_default=True, help="Of the measurement.")
 @click.option(

@@ -16,6 +16,7 @@ from kdseg.engine.profile.clock import by_turns
 from kdseg.engine.profile.latency_model import LatencyModel, Work
 from kdseg.engine.profile.layers import count_layers
 from kdseg.engine.profile.runtimes import prediction
+from kdseg.engine.profile.telling import recipe_line
 from kdseg.errors import KdsegError
 from kdseg.recipe.single import plain_component
 
@@ -140,7 +141,7 @@ def fit_student(
         nearest = min(known.values(), key=lambda one: one.milliseconds)
         raise KdsegError(
             f"no network within the other budgets takes {limit:g} ms or less here; the fastest that was measured takes "
-            f"{nearest.milliseconds:.1f} ms: {plain_component(nearest.backbone, registry)}"
+            f"{nearest.milliseconds:.1f} ms: {recipe_line(nearest.backbone, registry)}"
         )
     return Fitted(front=tuple(_worthiest(held)[:most]), considered=tuple(told), error=model.error)
 

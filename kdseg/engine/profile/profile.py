@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,13 @@ from kdseg.data.samples import ClassTable
 from kdseg.engine.models.model import SegmentationModel, card_of, load
 from kdseg.engine.profile.clock import WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 from kdseg.engine.profile.layers import count_layers, time_layers
-from kdseg.engine.profile.runtimes import make_runtime, precision_of, prediction, refuse_unknown
+from kdseg.engine.profile.runtimes import precision_of, prediction, runtime
 from kdseg.errors import KdsegError, did_you_mean, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_settings, plain_component
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from torch import nn
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GIGA = 1e9
 DEFAULT = ("eager", "channels_last", "optimized", "bf16")
 _LAYER_ROUNDS = 10
+_PLAIN = "channels_last"
+"""The runtime by which layers are timed."""
 
 
 @frozen(kw_only=True)
@@ -123,8 +125,8 @@ def profile(
         batch: images at once.
         device: where it runs.
         threads: of PyTorch on the CPU; None leaves them.
-        runtimes: of `kdseg.engine.profile.runtimes.RUNTIMES`, or exported files, measured by turns; ratios are to the
-            first. None: the first four.
+        runtimes: as `kdseg.engine.profile.runtimes.runtime` knows them, measured by turns; ratios are to the first.
+            None: the first four.
         rounds: of the measurement.
         seconds: all runtimes together take about so long at most.
         trust_code: open files even where that can run code of their makers'.
@@ -137,31 +139,28 @@ def profile(
         KdsegError: there is no such device or runtime.
     """
     runtimes = runtimes or DEFAULT
-    refuse_unknown(runtimes)
     where = _device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     layers = count_layers(subject.network, batch, size)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, device=where)
-    models = {
-        name: make_runtime(name, subject.network, subject.card, where, trust_code=trust_code) for name in runtimes
-    }
-    precisions = {name: precision_of(name, model) for name, model in models.items()}
-    contestants = {name: prediction(model, images) for name, model in models.items()}
-    peaks = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if "bf16" in precisions.values() else {})
-    products = {f"peak {name}": peak_matmul(where, dtype) for name, dtype in peaks.items()}
-    timings = by_turns(
-        contestants | {name: action for name, (action, _) in products.items()},
-        device=where,
-        rounds=rounds,
-        seconds=seconds,
-        on_round=on_round,
-    )
+    with _models(subject, (*runtimes, _PLAIN), size=size, device=where, trust_code=trust_code) as models:
+        precisions = {name: precision_of(name, models[name]) for name in runtimes}
+        peaks = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if "bf16" in precisions.values() else {})
+        products = {f"peak {name}": peak_matmul(where, dtype) for name, dtype in peaks.items()}
+        timings = by_turns(
+            {name: prediction(models[name], images) for name in runtimes}
+            | {name: action for name, (action, _) in products.items()},
+            device=where,
+            rounds=rounds,
+            seconds=seconds,
+            on_round=on_round,
+        )
+        plain = models[_PLAIN]
+        layers = time_layers(
+            plain.network, _as_taken(plain, images), layers, rounds=min(rounds, _LAYER_ROUNDS), on_round=on_round
+        )
     flops = {name: operations / timings[f"peak {name}"].median for name, operations in _operations(products)}
-    plain = make_runtime("channels_last", subject.network, subject.card, where)
-    layers = time_layers(
-        plain.network, _as_taken(plain, images), layers, rounds=min(rounds, _LAYER_ROUNDS), on_round=on_round
-    )
     macs = sum(layer.macs for layer in layers)
     return {
         "name": subject.name,
@@ -177,6 +176,21 @@ def profile(
         },
         "layers": [asdict(layer) for layer in layers],
     }
+
+
+@contextmanager
+def _models(
+    subject: Subject, runtimes: Iterable[str], *, size: tuple[int, int], device: torch.device, trust_code: bool
+) -> Iterator[dict[str, SegmentationModel]]:
+    registry = load_plugins().registry
+    with ExitStack() as opened:
+        makers = {
+            name: opened.enter_context(
+                runtime(name, size=size, device=device, registry=registry, trust_code=trust_code)
+            )
+            for name in runtimes
+        }
+        yield {name: make(subject.network, subject.card) for name, make in makers.items()}
 
 
 def _operations(products: Mapping[str, tuple[Any, float]]) -> list[tuple[str, float]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +13,16 @@ import torch
 from kdseg.engine.models.exported import ExportedModel, open_exported
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.engine.models.optimised import optimise
+from kdseg.engine.profile.drafts import drafts
 from kdseg.errors import KdsegError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
 
     from kdseg.engine.models.optimised import Precision
+    from kdseg.registry import Registry
 
 RUNTIMES: Mapping[str, str] = {
     "eager": "PyTorch as it comes",
@@ -32,35 +36,42 @@ RUNTIMES: Mapping[str, str] = {
 BF16 = ("bf16", "compiled-bf16")
 
 
-def refuse_unknown(names: Iterable[str]) -> None:
-    """Refuse what is neither a runtime nor a file.
-
-    Raises:
-        KdsegError: with the nearest name, or all.
-    """
-    for name in names:
-        if name not in RUNTIMES and not is_file(name):
-            hint = did_you_mean(name, RUNTIMES) or f"; there are {', '.join(RUNTIMES)}, and files of kdseg export"
-            raise KdsegError(f"--runtime {name}: no such runtime{hint}")
+Make = Callable[["nn.Module", "Mapping[str, Any]"], SegmentationModel]
+"""Gives a copy of a network, in eval mode on the CPU in float32, with its card, as a runtime has it."""
 
 
-def make_runtime(
-    name: str, network: nn.Module, card: Mapping[str, Any], device: torch.device, *, trust_code: bool = False
-) -> SegmentationModel:
-    """Give a copy of a network as a runtime has it; or what an exported file holds, with as many threads as PyTorch.
+@contextmanager
+def runtime(
+    name: str, *, size: tuple[int, int], device: torch.device, registry: Registry, trust_code: bool = False
+) -> Iterator[Make]:
+    """Give what makes networks into models of a runtime, which last as long as the context.
 
     Args:
-        name: one of `RUNTIMES`, or a file.
-        network: in eval mode, on the CPU, in float32.
-        card: as `kdseg.engine.models.model.card_of` gives it.
-        device: where it comes to lie; a file's runs on the processor.
+        name: one of `RUNTIMES`; an exporter with a precision, as ``openvino-bf16``; or a file that was exported, which
+            is what any network is made into then.
+        size: height and width of the images.
+        device: where PyTorch's come to lie; exported ones run on the processor, with as many threads as PyTorch.
+        registry: knows the exporters.
         trust_code: open a file even where that can run code of its maker's.
 
     Raises:
-        KdsegError: the file cannot be opened.
+        KdsegError: there is no such runtime; the file cannot be opened, or the exporter's libraries are missing.
     """
-    if is_file(name):
-        return open_exported(Path(name), trust_code=trust_code)
+    exporters = [entry.name for entry in registry.of_kind("exporter")]
+    if name in RUNTIMES:
+        yield lambda network, card: _by_pytorch(name, network, card, device)
+    elif name.partition("-")[0] in exporters:
+        with drafts(name, size, registry) as make:
+            yield make
+    elif Path(name).is_file():
+        yield lambda _network, _card: open_exported(Path(name), trust_code=trust_code)
+    else:
+        hint = did_you_mean(name, [*RUNTIMES, *exporters])
+        known = f"; there are {', '.join(RUNTIMES)}, exporters ({', '.join(exporters)}), and files of kdseg export"
+        raise KdsegError(f"--runtime {name}: no such runtime{hint or known}")
+
+
+def _by_pytorch(name: str, network: nn.Module, card: Mapping[str, Any], device: torch.device) -> SegmentationModel:
     mine = copy.deepcopy(network)
     if name == "eager":
         return _Contiguous(mine, card).eval().to(device)
@@ -69,11 +80,6 @@ def make_runtime(
         precision: Precision = "bf16" if name in BF16 else "fp32"
         mine = optimise(mine, device, precision, compiled=name.startswith("compiled"))
     return SegmentationModel(mine, card).eval().to(device)
-
-
-def is_file(name: str) -> bool:
-    """Whether a runtime's name is an exported file's."""
-    return name not in RUNTIMES and Path(name).is_file()
 
 
 def precision_of(name: str, model: SegmentationModel) -> str:

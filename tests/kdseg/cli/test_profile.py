@@ -51,6 +51,19 @@ def test_people_get_tables_and_a_picture(kdseg, folder):
     assert read_rgb(folder / "layers.png", upright=False).shape[2] == 3
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_exporter_is_a_runtime(kdseg):
+    runtimes = ("--runtime", "eager", "--runtime", "pt2", "--runtime", "pt2-bf16")
+    done = kdseg("profile", "unet", "--set", "base=4", *FEW, *runtimes, "--json")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["runtimes"]
+    assert list(found) == ["eager", "pt2", "pt2-bf16"]
+    assert all(told["p50"] > 0 for told in found.values())
+    refused = kdseg("profile", "unet", *FEW, "--runtime", "pt2-int8")
+    assert refused.status == 2
+    assert "--runtime pt2-int8: pt2 writes fp32, bf16" in refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -120,3 +120,20 @@ def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thre
     with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH"):
         written(Pt2File(), graph, tmp_path)
     written(Pt2File(), graph, tmp_path, (40, 72))
+
+
+@pytest.mark.parametrize("exporter", [OnnxFile(), OpenVinoFile()], ids=lambda exporter: exporter.name)
+@pytest.mark.parametrize("stem_stride", [2, 4])
+def test_classes_decided_before_the_last_enlargement_are_the_networks_at_odd_sizes(
+    request, one_thread, tmp_path, exporter, stem_stride
+):
+    request.getfixturevalue("openvino" if exporter.name == "openvino" else "libraries")
+    network = settled(UNet(base=3, downsamplings=2, stem_stride=stem_stride))
+    graph = DeployedGraph(SegmentationModel(network, CARD), logits=False, seen=None).eval()
+    runner = written(exporter, graph, tmp_path)
+    for count, (height, width) in enumerate([(64, 96), (37, 71), (50, 33)], 1):
+        images = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8)
+        with torch.no_grad():
+            wanted = graph(images)
+        assert wanted.unique().numel() > 1
+        assert (runner(images) == wanted).float().mean() > 0.999  # the others are equal but for rounding

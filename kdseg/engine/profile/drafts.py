@@ -13,8 +13,7 @@ from kdseg.components import ExportContext, Exporter
 from kdseg.engine.deploy.graph import DeployedGraph
 from kdseg.engine.models.exported import make_exporter, open_exported
 from kdseg.engine.models.model import SegmentationModel
-from kdseg.engine.profile.runtimes import RUNTIMES, make_runtime
-from kdseg.errors import KdsegError, did_you_mean
+from kdseg.errors import KdsegError
 from kdseg.registry import check_requirements, refuse_unmet
 
 if TYPE_CHECKING:
@@ -86,24 +85,3 @@ def drafts(
             return open_exported(file, trust_code=True, registry=registry)
 
         yield make
-
-
-@contextmanager
-def maker(
-    runtime: str, size: tuple[int, int], registry: Registry
-) -> Iterator[Callable[[nn.Module, Mapping[str, Any]], SegmentationModel]]:
-    """Give what makes networks into models of a runtime: PyTorch's, or an exporter's.
-
-    Raises:
-        KdsegError: there is no such runtime, or its libraries are missing.
-    """
-    known = {entry.name for entry in registry.entries if issubclass(entry.cls, Exporter)}
-    if runtime.partition("-")[0] in known:
-        with drafts(runtime, size, registry) as make:
-            yield make
-    elif runtime in RUNTIMES:
-        yield lambda network, card: make_runtime(runtime, network, card, torch.device("cpu"))
-    else:
-        names = [*RUNTIMES, *known]
-        hint = did_you_mean(runtime, names) or f"; there are {', '.join(names)}"
-        raise KdsegError(f"--runtime {runtime}: no such runtime{hint}")
