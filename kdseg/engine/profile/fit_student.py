@@ -221,6 +221,7 @@ def _measured(
     images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
     contestants: dict[str, Any] = {}
     for number, candidate in enumerate(candidates):
+        on_network("making")
         card = card_of(plain_component(candidate.backbone, registry), table, ctx.mean, ctx.std)
         contestants[str(number)] = prediction(make(candidate.backbone.build(ctx).eval(), card), images)
     if not contestants:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counted_networks(console: Console, networks: int) -> Iterator[Callable[[str], object]]:
-    """Show how many networks are counted, then that some are measured, where a person watches."""
+    """Show how many networks are counted, then that some are made and measured, where a person watches."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks = {"counting": bar.add_task("counting", total=networks)}
 
