@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kdseg.engine.folders.metrics_file import read_metrics
     from kdseg.engine.models.model import load
     from kdseg.ensembles import Combination
-    from kdseg.errors import KdsegError, did_you_mean
+    from kdseg.errors import KdsegError, OptionError, did_you_mean
     from kdseg.exports import Runner
     from kdseg.gates import TurnGate
     from kdseg.hooks import Hooks, RunView
@@ -66,7 +66,7 @@ _HOMES = {
     "kdseg.ensembles": ("Combination",),
     "kdseg.engine.folders.metrics_file": ("read_metrics",),
     "kdseg.engine.models.model": ("load",),
-    "kdseg.errors": ("KdsegError", "did_you_mean"),
+    "kdseg.errors": ("KdsegError", "OptionError", "did_you_mean"),
     "kdseg.exports": ("Runner",),
     "kdseg.gates": ("TurnGate",),
     "kdseg.hooks": ("Hooks", "RunView"),
@@ -118,6 +118,7 @@ __all__ = [
     "Measure",
     "Metric",
     "MetricContext",
+    "OptionError",
     "PixelLoss",
     "Prediction",
     "Proposal",

@@ -15,7 +15,7 @@ import typing
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from kdseg.errors import KdsegError, did_you_mean
+from kdseg.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,22 +27,6 @@ _ANNOTATION_NAMES = {name: getattr(collections.abc, name) for name in collection
     name: getattr(typing, name) for name in typing.__all__
 }
 """For annotations whose names their module imports for type checkers alone."""
-
-
-class OptionError(KdsegError):
-    """What is wrong with the table of a class by name.
-
-    Attributes:
-        problems: pairs of a key within that table (``"use"``, an option, or ``""`` for the table) and a message.
-    """
-
-    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(f"{key}: {message}" if key else message for key, message in self.problems))
-
-    def below(self, prefix: str) -> OptionError:
-        """Give the same problems with their keys placed below `prefix`."""
-        return OptionError((f"{prefix}.{key}" if key else prefix, message) for key, message in self.problems)
 
 
 def lookup(

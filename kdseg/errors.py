@@ -43,6 +43,22 @@ class ProblemsError(KdsegError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class OptionError(KdsegError):
+    """What is wrong with the table of a class by name.
+
+    Attributes:
+        problems: pairs of a key within that table (``"use"``, an option, or ``""`` for the table) and a message.
+    """
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{key}: {message}" if key else message for key, message in self.problems))
+
+    def below(self, prefix: str) -> OptionError:
+        """Give the same problems with their keys placed below `prefix`."""
+        return OptionError((f"{prefix}.{key}" if key else prefix, message) for key, message in self.problems)
+
+
 def one_line(text: object) -> str:
     """Give what an error says on one line in which all can be seen: it may quote a damaged file."""
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))

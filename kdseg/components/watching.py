@@ -30,6 +30,10 @@ class CallbackContext:
     """With whom each learner's terms compare it, by the learner's name."""
     clips: Mapping[str, float] = field(factory=dict)
     """By learner, the norm beyond which its gradient is clipped; without those that are not."""
+    taps: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """By participant, the names of its network's stages."""
+    submodules: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """By participant, the dotted paths of all modules in its network."""
 
 
 @frozen(kw_only=True)
@@ -40,5 +44,11 @@ class Callback(Component):
     strict: Annotated[bool, "whether the run ends where it fails, or goes on without it and says so"] = False
 
     def build(self, ctx: CallbackContext) -> Hooks:
-        """Make the watcher."""
+        """Make the watcher.
+
+        `kdseg check` calls it, too, so what is wrong with options is told before hours are spent.
+
+        Raises:
+            OptionError: an option does not fit the recipe.
+        """
         raise NotImplementedError

@@ -15,12 +15,12 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the ne
 import albumentations
 from albumentations.core.composition import BaseCompose
 
-from kdseg.by_name import OptionError, construct, lookup, numbers
+from kdseg.by_name import construct, lookup, numbers
 from kdseg.data.labelled import labelled
 from kdseg.data.moves import MOVES
 from kdseg.data.samples import IGNORE_INDEX, Sample
 from kdseg.data.streams import stream
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from attrs import evolve, frozen
 
-from kdseg.by_name import OptionError
 from kdseg.data.streams import numpy_generator
+from kdseg.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import albumentations
 
-from kdseg.by_name import OptionError
 from kdseg.data.augment import Augmentation
+from kdseg.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

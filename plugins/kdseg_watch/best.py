@@ -24,12 +24,11 @@ class KeepBest(Hooks):
         self._evaluations = 0
 
     def on_run_start(self, run: RunView) -> None:
-        """See that what it judges by exists before hours are spent, and take stock of the folder.
+        """Take stock of the folder.
 
         A killed run may have gone on after the checkpoint that is resumed: it may have kept models that the checkpoint
         does not know, and dropped others for them.
         """
-        self._judge.require(run)
         there = {path.name: path for path in self._folder(run).glob("step-*")}
         if run.is_main:
             for name in there.keys() - self._kept.keys() - set(self._regular):

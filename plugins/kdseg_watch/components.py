@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import ge, in_, le, lt
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from kdseg.components import CallbackContext
     from kdseg.hooks import Hooks
 
-_MODES = ("greater", "less")
+Mode = Literal["", "greater", "less"]
+_MODE_HELP = "which values of the metric are better; left out: greater scores, and less of a loss"
 _METRIC_HELP = (
     "a score of the participant, such as pixel_accuracy, or loss/TERM, a term's last value in training; left out: "
     "evaluate.metric"
@@ -30,9 +31,7 @@ class Checkpoint(Callback):
     name: ClassVar[str] = "checkpoint"
     participant: Annotated[str, "whose score decides"] = "student"
     metric: Annotated[str, _METRIC_HELP] = ""
-    mode: Annotated[Literal["greater", "less"], "which values of the metric are better"] = field(
-        default="greater", validator=in_(_MODES)
-    )
+    mode: Annotated[Mode, _MODE_HELP] = field(default="", validator=in_(get_args(Mode)))
     keep: Annotated[int, "of how many evaluations, the best, the models stay on the disk"] = field(
         default=2, validator=ge(1)
     )
@@ -55,9 +54,7 @@ class EarlyStopping(Callback):
     name: ClassVar[str] = "early_stopping"
     participant: Annotated[str, "whose score decides"] = "student"
     metric: Annotated[str, _METRIC_HELP] = ""
-    mode: Annotated[Literal["greater", "less"], "which values of the metric are better"] = field(
-        default="greater", validator=in_(_MODES)
-    )
+    mode: Annotated[Mode, _MODE_HELP] = field(default="", validator=in_(get_args(Mode)))
     patience: Annotated[int, "evaluations without a rise before the run ends"] = field(default=5, validator=ge(1))
     min_rise: Annotated[float, "a score must be better than the best by more than this, 0 to below 1, to be a rise"] = (
         field(default=0.0, validator=[ge(0), lt(1)])

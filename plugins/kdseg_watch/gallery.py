@@ -32,22 +32,21 @@ class SaveGallery(Hooks):
 
     def __init__(self, ctx: CallbackContext, options: Gallery) -> None:
         self._ctx, self._options = ctx, options
-        self._learner, self._source = options.learner, options.source
+        self._learner, self._source = compared(ctx, options.learner, options.source)
         self._evaluations = 0
 
-    def on_run_start(self, run: RunView) -> None:
-        """Find out whom to compare with whom.
-
-        Raises:
-            KdsegError: there is no such participant.
-        """
-        self._learner, self._source = compared(run, self._ctx, self._options.learner, self._options.source)
-
     def on_evaluation_end(self, run: RunView) -> None:
-        """Draw, where it is this evaluation's turn; the last is always drawn."""
+        """Draw, where it is this evaluation's turn."""
         self._evaluations += 1
-        if self._evaluations % self._options.every and run.step < run.total_steps:
-            return
+        if self._evaluations % self._options.every == 0:
+            self._draw(run)
+
+    def on_run_end(self, run: RunView) -> None:
+        """Draw, where the last evaluation was not drawn."""
+        if self._evaluations % self._options.every:
+            self._draw(run)
+
+    def _draw(self, run: RunView) -> None:
         samples = run.samples(self._options.images)
         logits = {
             name: [run.predict(name, torch.from_numpy(one.image.copy())[None])[0] for one in samples]
@@ -125,16 +124,16 @@ class SaveGallery(Hooks):
         return f"The same validation images at each evaluation: {', '.join(parts)}."
 
 
-def compared(run: RunView, ctx: CallbackContext, learner: str, source: str) -> tuple[str, str | None]:
+def compared(ctx: CallbackContext, learner: str, source: str) -> tuple[str, str | None]:
     """Give a learner and with whom it is compared: those named; else `student` or the first learner, and its source.
 
     Raises:
-        KdsegError: there is no such participant.
+        OptionError: there is no such participant.
     """
     for option, name in (("learner", learner), ("source", source)):
         if name:
-            require_participant(run, ctx.label, name, option)
+            require_participant(ctx, name, option)
     if not learner:
-        learner = "student" if "student" in run.participants else next(iter([*ctx.sources, *run.participants]))
-    others = [*ctx.sources.get(learner, ()), *(name for name in run.participants if name != learner)]
+        learner = "student" if "student" in ctx.taps else next(iter([*ctx.sources, *ctx.taps]))
+    others = [*ctx.sources.get(learner, ()), *(name for name in ctx.taps if name != learner)]
     return learner, source or next(iter(others), None)

@@ -37,7 +37,10 @@ class MeasureGradients(Hooks):
             return
         network = run.participants[learner]
         parts = parts_of(network) if self._by_stage else {"": list(network.parameters())}
-        norms = {part: norm_of(one.grad for one in those if one.grad is not None) for part, those in parts.items()}
+        gradients = {part: [one.grad for one in those if one.grad is not None] for part, those in parts.items()}
+        norms = {part: norm_of(those) for part, those in gradients.items() if those}
+        if not norms:  # it learns in no term of this turn
+            return
         self._found[learner] = torch.stack([*norms.values()]).norm()
         if self._by_stage:
             self._found |= {f"{learner}/{part}": norm for part, norm in norms.items()}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from kdseg.errors import KdsegError, did_you_mean
+from kdseg import KdsegError, OptionError, did_you_mean
 from kdseg.feature_maps import as_array, lively_channels
 from kdseg.hooks import Hooks
 from kdseg_watch.gallery import compared
@@ -16,7 +16,7 @@ from kdseg_watch.layer_sheets import channels_sheet, components_sheet, differenc
 from kdseg_watch.scores import require_participant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -35,46 +35,40 @@ class DrawLayers(Hooks):
 
     def __init__(self, ctx: CallbackContext, options: LayerImages) -> None:
         self._ctx, self._options = ctx, options
-        self._taps: dict[str, tuple[str, ...]] = {}  # by participant, those that are drawn
-        self._learner: str = options.learner
-        self._source: str | None = options.source
-        self._pairs: list[tuple[str, str]] = []
+        self._taps = self._drawn()
+        self._learner, self._source = compared(ctx, options.learner, options.source)
+        if options.between and self._source is None:
+            raise OptionError([("between", f"the run has nobody to compare {self._learner} with")])
+        self._pairs = [self._pair(text, self._learner, str(self._source)) for text in options.between]
         self._evaluations = 0
         self._chosen: dict[str, dict[str, list[int]]] = {}  # channels by participant and tap, once for all pictures
 
-    def on_run_start(self, run: RunView) -> None:
-        """Find out what to draw.
-
-        Raises:
-            KdsegError: a participant or a tap does not exist.
-        """
-        options, label = self._options, self._ctx.label
+    def _drawn(self) -> dict[str, tuple[str, ...]]:
+        """Give the taps that are drawn, by participant."""
+        options = self._options
         for name in options.participants:
-            require_participant(run, label, name, "participants")
-        shown = options.participants or (() if options.between else tuple(run.participants))
-        taps = {name: self._taps_of(run, name) for name in shown}
-        self._taps = {name: those for name, those in taps.items() if those}
-        lacking = [name for name in shown if name not in self._taps and (options.participants or not self._taps)]
+            require_participant(self._ctx, name, "participants")
+        shown = options.participants or (() if options.between else tuple(self._ctx.taps))
+        every = {name: self._taps_of(name) for name in shown}
+        drawn = {name: those for name, those in every.items() if those}
+        lacking = [name for name in shown if name not in drawn and (options.participants or not drawn)]
         if lacking and not options.taps:
-            raise KdsegError(
-                f"callbacks.{label}.taps: {lacking[0]} offers no stages; name submodules of its network, or other "
-                "`participants`"
-            )
+            told = f"{lacking[0]} offers no stages; name submodules of its network, or other `participants`"
+            raise OptionError([("taps", told)])
         for tap in options.taps:
-            if shown and not any(tap in taps for taps in self._taps.values()):
-                raise self._no_tap("taps", tap, shown[0], run)
-        if options.between:
-            self._learner, self._source = compared(run, self._ctx, options.learner, options.source)
-            if self._source is None:
-                raise KdsegError(f"callbacks.{label}.between: the run has nobody to compare {self._learner} with")
-            self._pairs = [self._pair(run, text, self._learner, self._source) for text in options.between]
+            if shown and not any(tap in taps for taps in drawn.values()):
+                raise self._no_tap("taps", tap, shown[0])
+        return drawn
 
     def on_evaluation_end(self, run: RunView) -> None:
         """Draw, where it is this evaluation's turn."""
         self._evaluations += 1
-        if self._options.unit == "evaluation" and (
-            self._evaluations % self._options.every == 0 or run.step >= run.total_steps
-        ):
+        if self._options.unit == "evaluation" and self._evaluations % self._options.every == 0:
+            self._draw(run)
+
+    def on_run_end(self, run: RunView) -> None:
+        """Draw, where the last evaluation was not drawn."""
+        if self._options.unit == "evaluation" and self._evaluations % self._options.every:
             self._draw(run)
 
     def on_step_end(self, run: RunView) -> None:
@@ -149,33 +143,28 @@ class DrawLayers(Hooks):
     def _told(self, run: RunView, image: str) -> str:
         return f"step {run.step}, image {image}"
 
-    def _taps_of(self, run: RunView, name: str) -> tuple[str, ...]:
+    def _taps_of(self, name: str) -> tuple[str, ...]:
         """Give the taps that are drawn of a participant: those asked for that it has, or its stages."""
         if not self._options.taps:
-            return run.taps(name)
-        there = known_taps(run, name)
+            return self._ctx.taps[name]
+        there = self._known(name)
         return tuple(tap for tap in self._options.taps if tap in there)
 
-    def _pair(self, run: RunView, text: str, learner: str, source: str) -> tuple[str, str]:
+    def _pair(self, text: str, learner: str, source: str) -> tuple[str, str]:
         """Read the taps of a pair, or of one name for both."""
         parts = [part.strip() for part in text.split(ARROW)]
         if len(parts) > 2 or not all(parts):  # noqa: PLR2004 (learner and source)
-            raise KdsegError(
-                f"callbacks.{self._ctx.label}.between: {text!r} is no pair of taps; write "
-                f'"encoder.3 {ARROW} encoder.3", learner first'
-            )
+            told = f'{text!r} is no pair of taps; write "encoder.3 {ARROW} encoder.3", learner first'
+            raise OptionError([("between", told)])
         for tap, name in ((parts[0], learner), (parts[-1], source)):
-            if tap not in known_taps(run, name):
-                raise self._no_tap("between", tap, name, run)
+            if tap not in self._known(name):
+                raise self._no_tap("between", tap, name)
         return parts[0], parts[-1]
 
-    def _no_tap(self, option: str, tap: str, name: str, run: RunView) -> KdsegError:
-        known: Iterable[str] = known_taps(run, name)
-        hint = did_you_mean(tap, known) or f"; there are {', '.join(run.taps(name))}"
-        return KdsegError(f"callbacks.{self._ctx.label}.{option}: {name} has no tap {tap!r}{hint}")
+    def _no_tap(self, option: str, tap: str, name: str) -> OptionError:
+        hint = did_you_mean(tap, self._known(name)) or f"; there are {', '.join(self._ctx.taps[name])}"
+        return OptionError([(option, f"{name} has no tap {tap!r}{hint}")])
 
-
-def known_taps(run: RunView, name: str) -> list[str]:
-    """Give the stages of a participant, then the dotted paths of its submodules."""
-    modules = (path for path, _ in run.participants[name].named_modules() if path)
-    return list(dict.fromkeys((*run.taps(name), *modules)))
+    def _known(self, name: str) -> list[str]:
+        """Give the stages of a participant, then its submodules."""
+        return list(dict.fromkeys((*self._ctx.taps[name], *self._ctx.submodules[name])))

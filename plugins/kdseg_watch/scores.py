@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kdseg.errors import KdsegError, did_you_mean
+from kdseg import KdsegError, OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from kdseg.components import CallbackContext
@@ -27,38 +27,29 @@ class Judge:
     """As the recipe says it: a score of the participant, or ``loss/TERM``."""
     lower: bool
     """Whether less is better."""
-    scores: tuple[str, ...]
-    terms: tuple[str, ...]
 
     @classmethod
     def of(cls, ctx: CallbackContext, participant: str, metric: str, mode: str) -> Judge:
-        """Take a callback's options; an empty metric is the recipe's."""
-        return cls(
-            label=ctx.label,
-            participant=participant,
-            metric=metric or ctx.metric,
-            lower=mode == "less",
-            scores=ctx.scores or (ctx.metric,),
-            terms=ctx.terms,
-        )
+        """Take a callback's options; an empty metric is the recipe's, an empty mode the better one.
+
+        Raises:
+            OptionError: names that do not exist, with the nearest name or all of them.
+        """
+        metric = metric or ctx.metric
+        known = [*ctx.scores, *(LOSS + term for term in ctx.terms)]
+        if metric not in known:
+            hint = did_you_mean(metric, known) or f"; there are {', '.join(known)}"
+            raise OptionError([("metric", f"{metric!r} is no score and no term's value{hint}")])
+        of_loss = metric.startswith(LOSS)
+        if not of_loss:
+            require_participant(ctx, participant)
+        lower = mode == "less" if mode else of_loss
+        return cls(label=ctx.label, participant=participant, metric=metric, lower=lower)
 
     @property
     def of_loss(self) -> bool:
         """Whether it is a term that is judged by."""
         return self.metric.startswith(LOSS)
-
-    def require(self, run: RunView) -> None:
-        """Refuse names that do not exist, before hours are spent.
-
-        Raises:
-            KdsegError: with the key of the recipe's callback, and the nearest name or all of them.
-        """
-        known = [*self.scores, *(LOSS + term for term in self.terms)]
-        if self.metric not in known:
-            hint = did_you_mean(self.metric, known) or f"; there are {', '.join(known)}"
-            raise KdsegError(f"callbacks.{self.label}.metric: {self.metric!r} is no score and no term's value{hint}")
-        if not self.of_loss:
-            require_participant(run, self.label, self.participant)
 
     def value(self, run: RunView) -> float | None:
         """Give the present value; None where it is a term that did not count yet.
@@ -94,12 +85,12 @@ def score_of(run: RunView, participant: str, metric: str) -> float:
     return score
 
 
-def require_participant(run: RunView, label: str, participant: str, option: str = "participant") -> None:
+def require_participant(ctx: CallbackContext, participant: str, option: str = "participant") -> None:
     """Refuse a name that no participant has.
 
     Raises:
-        KdsegError: with the key of the recipe's callback `label` and the nearest name, or all where none is near.
+        OptionError: with the nearest name, or all where none is near.
     """
-    if participant not in run.participants:
-        hint = did_you_mean(participant, run.participants) or f"; there are {', '.join(run.participants)}"
-        raise KdsegError(f"callbacks.{label}.{option}: {participant!r} is no participant{hint}")
+    if participant not in ctx.taps:
+        hint = did_you_mean(participant, ctx.taps) or f"; there are {', '.join(ctx.taps)}"
+        raise OptionError([(option, f"{participant!r} is no participant{hint}")])

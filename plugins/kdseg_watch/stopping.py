@@ -19,10 +19,6 @@ class StopEarly(Hooks):
         self._best: float | None = None
         self._waited = 0
 
-    def on_run_start(self, run: RunView) -> None:
-        """See that what it judges by exists before hours are spent."""
-        self._judge.require(run)
-
     def on_evaluation_end(self, run: RunView) -> None:
         """End the run after enough evaluations without a gain."""
         value = self._judge.value(run)

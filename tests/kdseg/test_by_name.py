@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdseg.by_name import OptionError, construct, lookup
+from kdseg.by_name import construct, lookup
+from kdseg.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -101,7 +101,7 @@ def contents_fixture() -> Callable[[Path], dict[str, Any]]:
                 every = file.read_text(encoding="utf-8").splitlines()
                 found[name] = [_hidden(_without(line, "seconds", "data_seconds")) for line in every]
             elif file.name == "state.json":
-                found[name] = _without(file.read_text(encoding="utf-8"), "metrics_position")
+                found[name] = _without(file.read_text(encoding="utf-8"), "metrics_position", "seconds")
             elif file.name == "summary.json":
                 found[name] = _without(file.read_text(encoding="utf-8"), "seconds", "folder", "name")
             elif file.parent.name == "profile":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kdseg.components import Callback
     from kdseg.hooks import Hooks
 
+TAPS = {"teacher": (), "student": ()}
 SCORES = st.lists(st.sampled_from([i / 8 for i in range(9)]), max_size=12)  # eighths: ties, and exact differences
 
 
@@ -67,7 +68,7 @@ class FakeRun:
 
 
 def built(callback: Callback, metric: str = "miou") -> Hooks:
-    return callback.build(CallbackContext(label="mine", metric=metric, scores=("miou", "pixel_accuracy")))
+    return callback.build(CallbackContext(label="mine", metric=metric, scores=("miou", "pixel_accuracy"), taps=TAPS))
 
 
 def resumed(callback: Callback, hooks: Hooks, run: FakeRun) -> Hooks:

@@ -33,6 +33,7 @@ from kdseg.engine.learn.class_map import class_map_of
 from kdseg.engine.learn.optim import build_optimizer, build_schedule, try_optimizer, try_schedule
 from kdseg.engine.learn.plan import Plan
 from kdseg.engine.learn.turns import TurnState
+from kdseg.engine.learn.watched import callback_context
 from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.programs import cannot_learn
 from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
@@ -87,6 +88,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
     participants, matches = _build(found, len(classes))
+    _build_callbacks(found, participants)
     augmentation = augmentation_of(recipe)
     opened = _open_splits(found, world, len(classes))
     train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
@@ -158,6 +160,15 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
         check_tracking(recipe)
     found.end_of_phase()
     return participants, {name: match for name, match in matches.items() if match is not None}
+
+
+def _build_callbacks(found: Found, participants: Mapping[str, Participant]) -> None:
+    """Let callbacks see the recipe."""
+    recipe = found.loaded.recipe
+    for label, callback in recipe.callbacks.items():
+        with found.at(f"callbacks.{label}"):
+            callback.build(callback_context(recipe, label, participants))
+    found.end_of_phase()
 
 
 def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kdseg.by_name import OptionError
-from kdseg.errors import KdsegError, Problem, ProblemsError
+from kdseg.errors import KdsegError, OptionError, Problem, ProblemsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

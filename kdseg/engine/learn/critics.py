@@ -46,7 +46,7 @@ def build_critics(recipe: Recipe, terms: Mapping[str, Term], precision: str) -> 
     """Give each critic its optimizer, by the name of its term.
 
     Raises:
-        kdseg.by_name.OptionError: for an optimizer that does not fit.
+        kdseg.errors.OptionError: for an optimizer that does not fit.
     """
     critics = {}
     for name, term in terms.items():

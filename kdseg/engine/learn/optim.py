@@ -10,8 +10,9 @@ import torch
 from attrs import evolve
 from torch.optim import lr_scheduler
 
-from kdseg.by_name import OptionError, construct, lookup
+from kdseg.by_name import construct, lookup
 from kdseg.engine.machine.gpus import gpu_is_here
+from kdseg.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,7 +63,7 @@ def build_optimizer(
             is one and the options choose no other.
 
     Raises:
-        kdseg.by_name.OptionError: for a name or an option that does not fit.
+        kdseg.errors.OptionError: for a name or an option that does not fit.
     """
     cls = lookup(torch.optim, spec.use, torch.optim.Optimizer, _REFUSED_OPTIMIZERS)
     options = spec.options
@@ -110,7 +111,7 @@ def build_schedule(spec: ByName, optimizer: Optimizer, steps: int) -> LRSchedule
     """Make a learning-rate schedule that ticks `steps` times: poly, constant, or torch's own by name.
 
     Raises:
-        kdseg.by_name.OptionError: for a name or an option that does not fit.
+        kdseg.errors.OptionError: for a name or an option that does not fit.
     """
     if spec.use in _OURS:
         schedule: LRScheduler = construct(_OURS[spec.use], spec.options, optimizer, steps)
@@ -133,7 +134,7 @@ def try_schedule(spec: ByName, optimizer: ByName, steps: int) -> None:
     """Let a schedule tick as often as its learner will, up to some thousand times, and look at its rates.
 
     Raises:
-        kdseg.by_name.OptionError: it ends too early, or its rates cannot train.
+        kdseg.errors.OptionError: it ends too early, or its rates cannot train.
         Exception: whatever a tick raises.
     """
     made = build_optimizer(optimizer, [torch.nn.Parameter(torch.zeros(1))])

@@ -110,6 +110,7 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
         recorder=_recorder(folder, checked, processes),
         callbacks=Callbacks.build(
             recipe,
+            participants,
             [console()] if console is not None and processes.is_main else [],
             all_strict=processes.sharded,
         ),

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from kdseg.components import CallbackContext
+from kdseg.engine.learn.watched import callback_context
 from kdseg.errors import KdsegError
-from kdseg.metrics.segmentation import scores_to_judge_by
-from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kdseg.engine.learn.participants import Participant
     from kdseg.engine.run.state import Run
     from kdseg.hooks import Hooks
     from kdseg.recipe.schema import Recipe
 
 log = logging.getLogger(__name__)
-
-
-def context_of(recipe: Recipe, label: str) -> CallbackContext:
-    """Give what a recipe's callback is built for."""
-    sources: dict[str, dict[str, None]] = {}
-    for term in recipe.terms.values():
-        learner = term.learns.participant
-        others = [head.participant for head in term.hears if head.participant != learner]
-        sources.setdefault(learner, {}).update(dict.fromkeys(others))
-    return CallbackContext(
-        label=label,
-        metric=recipe.evaluate.metric,
-        scores=scores_to_judge_by(recipe.evaluate.metrics),
-        terms=tuple(recipe.terms),
-        sources={name: tuple(found) for name, found in sources.items()},
-        clips={
-            name: model.clip
-            for name, model in recipe.models.items()
-            if isinstance(model, Learner) and model.clip is not None
-        },
-    )
 
 
 @define(kw_only=True, eq=False)
@@ -57,18 +36,21 @@ class Callbacks:
     """What happened to those that failed and are told of nothing more."""
 
     @classmethod
-    def build(cls, recipe: Recipe, watchers: Sequence[Hooks], *, all_strict: bool) -> Callbacks:
+    def build(
+        cls, recipe: Recipe, participants: Mapping[str, Participant], watchers: Sequence[Hooks], *, all_strict: bool
+    ) -> Callbacks:
         """Make a recipe's callbacks.
 
         Args:
             recipe: whose callbacks; they are told by `order`, equal ones as the recipe names them.
+            participants: its networks.
             watchers: what shows progress.
             all_strict: end the run whichever fails: where processes share networks, one that leaves a callback out
                 would leave the others waiting for its part.
         """
         ordered = sorted(recipe.callbacks.items(), key=lambda item: item[1].order)
         return cls(
-            hooks={label: callback.build(context_of(recipe, label)) for label, callback in ordered},
+            hooks={label: callback.build(callback_context(recipe, label, participants)) for label, callback in ordered},
             strict=frozenset(label for label, callback in ordered if all_strict or callback.strict),
             watchers=watchers,
         )
@@ -99,7 +81,7 @@ class Callbacks:
         states: dict[str, Any] = {}
         for label, hooks in self.hooks.items():
             if label not in self.dropped:
-                states[label] = self._guard(run, label, "state_dict", hooks.state_dict)
+                states[label] = self._guard(run, label, "state_dict", lambda hooks=hooks: _plain(hooks.state_dict()))  # type: ignore[misc]
         return {"hooks": states, "dropped": self.dropped}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -133,3 +115,9 @@ class Callbacks:
             log.error("callbacks.%s: %s; the run goes on without it", label, happened)  # noqa: TRY400
             log.debug("callbacks.%s", label, exc_info=error)
             return None
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """Give a state as a checkpoint will hold it, and refuse what it cannot: else the whole checkpoint would fail."""
+    plain: dict[str, Any] = json.loads(json.dumps(state))
+    return plain

@@ -35,6 +35,7 @@ def save(run: Run) -> None:
             "scores": run.scores,
             "best": run.best,
             "one_class": run.one_class,
+            "seconds": run.seconds,
             "stop_reason": run.stop_reason,
             "turns": run.stepper.turns.state_dict(),
             **run.callbacks.state_dict(run),
@@ -80,6 +81,7 @@ def _restore(run: Run, state: Mapping[str, Any]) -> None:
     run.step, run.stop_reason = state["step"], state["stop_reason"]
     run.values, run.scores, run.best = state["values"], state["scores"], state["best"]
     run.one_class = state["one_class"]
+    run.seconds_before = state.get("seconds", 0.0)
     run.publish(run.scores)
     run.stepper.turns.load_state_dict(state["turns"])
     run.recorder.rewind(state["metrics_position"], run.step)

@@ -120,10 +120,11 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
         if checked.loaded.recipe.train.tune_malloc:
             raise_malloc_thresholds()
         run = assemble(folder, checked, processes, console)
+        run.began = began
         take_up(run)
         try:
             train(run, signals)
-            return conclude(run, time.monotonic() - began)
+            return conclude(run)
         except BaseException as error:
             run.callbacks.tell_exception(run, error)
             if run.is_main and isinstance(error, (Exception, SystemExit)):  # a second Ctrl-C ends it at once

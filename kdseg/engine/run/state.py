@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,10 @@ class Run:
     """What draws the training samples where the recipe wants it by their classes."""
     sharded: Sequence[Sharded] = ()
     """The learners that lie in parts over the processes."""
+    began: float = field(factory=time.monotonic)
+    """When this process took it up, by the clock that only moves on."""
+    seconds_before: float = 0.0
+    """What it had taken up to the checkpoint that it goes on from."""
     step: int = 0
     values: dict[str, float] = field(factory=dict)
     scores: dict[str, dict[str, Any]] = field(factory=dict)
@@ -95,6 +100,11 @@ class Run:
     def plan(self) -> Plan:
         """What the run does, step by step."""
         return self.checked.plan
+
+    @property
+    def seconds(self) -> float:
+        """What it has taken so far, in all processes one after another that lead to this step."""
+        return self.seconds_before + time.monotonic() - self.began
 
     @property
     def total_steps(self) -> int:
@@ -145,8 +155,9 @@ class Run:
 
     def record(self, name: str, value: float) -> None:
         """Write a callback's number."""
-        self.values[name] = value
-        self.recorder.write("callback", self.step, {name: value})
+        number = float(value)
+        self.recorder.write("callback", self.step, {name: number})
+        self.values[name] = number
 
     @torch.no_grad()
     def predict(self, participant: str, images: Tensor) -> Tensor:

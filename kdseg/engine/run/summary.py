@@ -27,13 +27,13 @@ class Finished:
     summary: dict[str, Any]
 
 
-def conclude(run: Run, seconds: float) -> Finished:
+def conclude(run: Run) -> Finished:
     """Write the run's picture and summary, from when on it counts as finished, and its report."""
     summary = {
         "name": run.recipe.name,
         "folder": str(run.folder),
         "steps": run.step,
-        "seconds": round(seconds, 1),
+        "seconds": round(run.seconds, 1),
         "stopped": run.stop_reason,
         "dropped_callbacks": run.callbacks.dropped,
         "metric": run.recipe.evaluate.metric,

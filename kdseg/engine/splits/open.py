@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict
 
-from kdseg.by_name import OptionError
 from kdseg.components import DatasetContext
 from kdseg.data.resample import resample, resampled
 from kdseg.data.unmasked import unmasked
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,6 +41,24 @@ def test_check_prints_what_the_run_would_do_and_writes_nothing(kdseg, folder, wr
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        ('"early_stopping", metric = "mioo"', "metric: 'mioo' is no score and no term's value; did you mean 'miou'?"),
+        ('"checkpoint", participant = "studnt"', "participant: 'studnt' is no participant; did you mean 'student'?"),
+        ('"layer_images", taps = ["nope"]', "taps: teacher has no tap 'nope'; there are "),
+        ('"gallery", source = "techer"', "source: 'techer' is no participant; did you mean 'teacher'?"),
+    ],
+)
+def test_check_tells_what_callbacks_cannot_do(kdseg, write, use, told):
+    path = write()
+    path.write_text(path.read_text() + f"\n[callbacks]\nmine = {{ use = {use} }}\n")
+    line = len(path.read_text().splitlines())
+    status, _, err = kdseg("check", "recipe.toml")
+    assert status == 2
+    assert f"recipe.toml:{line}: callbacks.mine.{told}" in err
+
+
 def test_check_prints_what_matches_of_a_file_of_which_a_part_is_taken(kdseg, folder, write):
     write(("clip = 1.0", 'weights = { file = "theirs.safetensors", partial = true }'))
     recipe = load_recipe(folder / "recipe.toml").recipe

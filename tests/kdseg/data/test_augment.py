@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from kdseg.by_name import OptionError
 from kdseg.data.augment import Augmentation, make_transform
 from kdseg.data.samples import IGNORE_INDEX, Sample
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, OptionError
 
 albumentations = pytest.importorskip("albumentations")
 

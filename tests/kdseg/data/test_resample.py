@@ -12,9 +12,9 @@ from attrs import frozen
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kdseg.by_name import OptionError
 from kdseg.data.resample import resample, resampled
 from kdseg.data.samples import Defect
+from kdseg.errors import OptionError
 
 counts = st.integers(1, 300)
 seeds = st.integers(0, 2**63)

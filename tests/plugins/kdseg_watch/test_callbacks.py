@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pretended_run import SCORES, FakeRun, built, names_of_best, resumed
+from pretended_run import SCORES, TAPS, FakeRun, built, names_of_best, resumed
 
 import kdseg_watch
 from kdseg.components import CallbackContext
@@ -90,8 +90,10 @@ def test_only_the_main_process_touches_the_disk(tmp_path: Path) -> None:
 
 def test_two_callbacks_keep_apart(tmp_path: Path) -> None:
     run, callback = FakeRun(tmp_path), Checkpoint(keep=1)
-    by_student = callback.build(CallbackContext(label="one", metric="miou"))
-    by_teacher = Checkpoint(participant="teacher", keep=1).build(CallbackContext(label="two", metric="miou"))
+    by_student = callback.build(CallbackContext(label="one", metric="miou", scores=("miou",), taps=TAPS))
+    by_teacher = Checkpoint(participant="teacher", keep=1).build(
+        CallbackContext(label="two", metric="miou", scores=("miou",), taps=TAPS)
+    )
     for hooks in (by_student, by_teacher):
         hooks.on_run_start(run)
         for number, score in enumerate([0.3, 0.6]):
@@ -164,8 +166,8 @@ def test_an_unknown_participant_is_told_before_the_first_step(
     tmp_path: Path, callback: type[Callback], participant: str, hint: str
 ) -> None:
     with pytest.raises(KdsegError) as refused:
-        built(callback(participant=participant)).on_run_start(FakeRun(tmp_path))
-    assert str(refused.value) == f"callbacks.mine.participant: {participant!r} is no participant; {hint}"
+        built(callback(participant=participant))
+    assert str(refused.value) == f"participant: {participant!r} is no participant; {hint}"
 
 
 @pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])

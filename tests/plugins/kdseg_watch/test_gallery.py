@@ -159,6 +159,13 @@ def test_a_picture_comes_every_so_many_evaluations_and_at_the_end(train, every, 
     assert "truth" in json.loads((run.folder / "pictures" / "shown.json").read_text())["caption"]
 
 
+def test_the_last_evaluation_of_a_run_that_ends_early_is_drawn(train):
+    enough = '[callbacks.enough]\nuse = "early_stopping"\npatience = 1\nmin_rise = 0.9'
+    run = train(RECIPE + f"every = 9\n{enough}")
+    assert run.summary["steps"] == 4
+    assert [path.name for path in (run.folder / "pictures").glob("shown-*.png")] == ["shown-00000004.png"]
+
+
 def test_the_columns_are_those_that_are_asked_for(train):
     run = train(RECIPE + 'columns = ["truth", "image"]\nimages = 3')
     picture = read_rgb(run.folder / "pictures" / "shown-00000006.png", upright=False)

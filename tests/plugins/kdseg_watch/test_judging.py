@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pretended_run import SCORES, FakeRun, names_of_best, resumed
+from pretended_run import SCORES, TAPS, FakeRun, names_of_best, resumed
 
 from kdseg.components import CallbackContext
 from kdseg.errors import KdsegError
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from kdseg.components import Callback
     from kdseg.hooks import Hooks
 
-CONTEXT = CallbackContext(label="mine", metric="miou", scores=("miou", "pixel_accuracy"), terms=("labels", "mimic"))
+CONTEXT = CallbackContext(
+    label="mine", metric="miou", scores=("miou", "pixel_accuracy"), terms=("labels", "mimic"), taps=TAPS
+)
 
 
 def judged(callback: Callback, run: FakeRun, values: Sequence[float], name: str) -> Hooks:
@@ -64,6 +66,13 @@ def test_early_stopping_waits_for_a_loss_to_fall(tmp_path: Path) -> None:
     assert run.stopped == "loss/labels has not fallen below 1.5000 for 2 evaluations"
 
 
+@pytest.mark.parametrize("mode", ["", "less", "greater"])
+def test_a_loss_that_falls_is_a_gain_unless_the_recipe_says_otherwise(tmp_path: Path, mode: str) -> None:
+    run, callback = FakeRun(tmp_path), EarlyStopping(metric="loss/labels", mode=mode, patience=2)
+    judged(callback, run, [2.0, 1.5, 1.0], "loss/labels")
+    assert (run.stopped is None) is (mode != "greater")
+
+
 @pytest.mark.parametrize("callback", [Checkpoint, EarlyStopping])
 def test_a_term_that_did_not_count_yet_is_waited_for(tmp_path: Path, callback: type[Callback]) -> None:
     run = FakeRun(tmp_path)
@@ -89,5 +98,5 @@ def test_an_unknown_metric_is_told_before_the_first_step(
     tmp_path: Path, callback: type[Callback], metric: str, hint: str
 ) -> None:
     with pytest.raises(KdsegError) as refused:
-        callback(metric=metric).build(CONTEXT).on_run_start(FakeRun(tmp_path))
-    assert str(refused.value) == f"callbacks.mine.metric: {metric!r} is no score and no term's value; {hint}"
+        callback(metric=metric).build(CONTEXT)
+    assert str(refused.value) == f"metric: {metric!r} is no score and no term's value; {hint}"

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from kdseg.by_name import OptionError
 from kdseg.engine.learn.optim import build_optimizer, build_schedule
+from kdseg.errors import OptionError
 from kdseg.recipe.schema_train import ByName
 
 OPTIMIZERS = sorted(

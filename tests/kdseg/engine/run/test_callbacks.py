@@ -30,6 +30,37 @@ every = 2
 unit = "step"
 """
 
+ODD = """
+from typing import ClassVar
+import numpy as np
+from attrs import frozen
+from kdseg import Callback, Hooks, hookimpl
+
+class Oddity(Hooks):
+    def __init__(self, what):
+        self.what = what
+
+    def on_step_end(self, run):
+        run.record("odd/x", "much" if self.what == "number" else np.float32(0.5))
+
+    def state_dict(self):
+        return {"x": np.float32(1)} if self.what == "state" else {}
+
+@frozen(kw_only=True)
+class Odd(Callback):
+    '''Hands over what no checkpoint holds.'''
+
+    name: ClassVar[str] = "odd"
+    what: str = ""
+
+    def build(self, ctx):
+        return Oddity(self.what)
+
+@hookimpl
+def kdseg_callbacks():
+    return [Odd]
+"""
+MINE = 'plugins = ["parts.py", "part_losses.py", "mine.py"]\n'
 EVENTS = ["on_run_start", "on_gradients", "on_step_end", "on_evaluation_end", "on_checkpoint", "on_run_end"]
 
 
@@ -50,6 +81,21 @@ def test_the_run_goes_on_without_one_that_fails_and_says_so(train, weights, asse
     kept = [line for line in lines(run, "callback") if "diary/length" in line]
     assert len(kept) == 6  # the one after it is told of everything
     assert alone.summary["dropped_callbacks"] == {}
+
+
+@pytest.mark.parametrize(("what", "told"), [("state", "state_dict failed"), ("number", "on_step_end failed")])
+def test_what_a_checkpoint_cannot_hold_costs_the_callback_alone(train, folder, what, told):
+    (folder / "mine.py").write_text(ODD, encoding="utf-8")
+    run = train(MINE + RECIPE + callback("odd", 'use = "odd"', what=f'"{what}"'))
+    assert run.summary["steps"] == 6
+    assert told in run.summary["dropped_callbacks"]["odd"]
+
+
+def test_numbers_of_other_libraries_are_numbers(train, lines, folder):
+    (folder / "mine.py").write_text(ODD, encoding="utf-8")
+    run = train(MINE + RECIPE + callback("odd", 'use = "odd"', what='"float32"'))
+    assert [line["odd/x"] for line in lines(run, "callback")] == [0.5] * 6
+    assert run.summary["dropped_callbacks"] == {}
 
 
 def test_it_is_told_of_nothing_more(train, lines):

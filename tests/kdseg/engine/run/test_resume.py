@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 
 import pytest
 
+from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import is_finished
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.hooks import Hooks
@@ -57,6 +59,19 @@ def assert_resumes(train, load, in_child, folder, contents):
         return True
 
     return assert_resumes
+
+
+def test_the_time_of_a_run_is_that_of_all_its_processes(load, in_child, folder):
+    loaded = load("checkpoint.every = 4", extends="stateful/gate_plateau.toml")
+    assert in_child(lambda: killed_by("on_checkpoint", 4)(loaded)) == -signal.SIGKILL
+    run = (folder / "runs" / "recipe" / "latest").resolve()
+    (state,) = (run / "checkpoints").glob("*/state.json")
+    before = json.loads(state.read_text())
+    state.write_text(json.dumps(before | {"seconds": 3600 + before["seconds"]}))
+    sums = state.with_name("checksums.json")
+    sums.write_text(json.dumps(json.loads(sums.read_text()) | {"state.json": sha256(state)}))
+    assert before["seconds"] > 0
+    assert 3600 + before["seconds"] <= resume_run(run).summary["seconds"] < 3600 + before["seconds"] + 600
 
 
 def killed_by(event, step):
