@@ -77,17 +77,23 @@ def find_normalisation(options: HFSegmentation) -> Normalisation | None:
     if path is None:
         return None
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        scale = 1.0 if said.get("do_rescale", True) else 255.0  # without, its mean is of values in 0..255
-        known = said.get("do_normalize", "image_mean" in said)
-        mean, std = (said["image_mean"], said["image_std"]) if known else ((0.0,) * 3, (1.0,) * 3)
-        return Normalisation(
-            mean=tuple(value / scale for value in mean),
-            std=tuple(value / scale for value in std),
-            flipped=bool(said.get("do_flip_channel_order", False)),
-        )
+        return _normalisation(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KdsegError(f"{path}: says not how images are normalised: {type(error).__name__}: {error}") from error
+
+
+def _normalisation(said: dict[str, Any]) -> Normalisation:
+    # Its mean is of bytes times the factor; that of a network here of bytes by 255.
+    scale = 255.0 * (said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0)
+    known = said.get("do_normalize", "image_mean" in said)
+    mean, std = (said["image_mean"], said["image_std"]) if known else ((0.0,) * 3, (1.0,) * 3)
+    if not len(mean) == len(std) == 3 or min(*std, scale) <= 0:  # noqa: PLR2004 (colours)
+        raise ValueError(f"found mean {mean} and std {std}; each must be of three colours, and std above 0")
+    return Normalisation(
+        mean=tuple(value / scale for value in mean),
+        std=tuple(value / scale for value in std),
+        flipped=bool(said.get("do_flip_channel_order", False)),
+    )
 
 
 def _place(options: HFSegmentation) -> str:

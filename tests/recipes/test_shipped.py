@@ -114,7 +114,7 @@ def test_there_are_those_that_the_documentation_names():
         "warm_up_then_distil",
         "watched",
     }
-    assert set(STUDIES) >= {"alternation_study"}
+    assert set(STUDIES) >= {"alternation_study", "pruning_study"}
 
 
 @pytest.mark.parametrize("name", RECIPES)

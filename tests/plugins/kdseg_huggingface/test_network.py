@@ -62,6 +62,7 @@ def test_it_gives_what_transformers_gives_for_images_normalised_in_the_networks_
         ({"do_normalize": False, "do_flip_channel_order": True}, 0.0, 1.0, True),
         ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [51.0] * 3}, 0.5, 0.2, False),
         ({"do_rescale": False}, 0.0, 1 / 255, False),
+        ({"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1.0] * 3}, 0.5, 0.5, False),
     ],
 )
 def test_images_come_to_the_network_as_its_preprocessor_says(segformer, tmp_path, said, mean, std, flipped):
