@@ -11,6 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
@@ -40,15 +41,20 @@ def late(write, forked):
     return next(index for index in reversed(order) if index >= 8)
 
 
+@pytest.fixture
+def soon(monkeypatch):
+    """Let torch look after its workers often; otherwise every five seconds."""
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+
+
 # Workers that die
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "words", "workers"),
     [
-        ("kill", "a worker that loads images was killed by SIGKILL; most likely the memory ran out: lower "),
-        ("exit", "a worker that loads images ended with status 3. " + KEPT),
+        ("kill", "a worker that loads images was killed by SIGKILL; most likely the memory ran out: lower ", 2),
+        ("exit", "a worker that loads images ended with status 3. " + KEPT, 1),
     ],
     ids=["kill", "exit"],
 )
@@ -64,7 +70,7 @@ def test_a_worker_that_dies_is_told_and_nothing_hangs(
     assert_resumes()
 
 
-def test_a_worker_that_dies_in_an_evaluation_is_told(forked, write, fault, assert_told, assert_resumes, job):
+def test_a_worker_that_dies_in_an_evaluation_is_told(forked, write, fault, soon, assert_told, assert_resumes, job):
     write(workers=2)
     fault("val", "kill", 20)
     assert_told(forked("run", "job.toml"), "was killed by SIGKILL", KEPT)
