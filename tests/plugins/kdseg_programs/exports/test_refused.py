@@ -13,6 +13,7 @@ from kdseg.engine.deploy.images import spread
 from kdseg.engine.splits.open import open_split
 from kdseg.recipe.load import load_recipe
 
+
 def left(run):
     """What lies in the exports' folder, drafts too."""
     return sorted(path.name for path in (run / "exports").rglob("*"))
