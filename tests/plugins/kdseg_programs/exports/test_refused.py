@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -50,20 +51,23 @@ def test_a_loss_that_is_allowed_is_written_and_told(export, run):
     assert left(run) == ["student-fp32.shifted", "student-fp32.shifted.json"]
 
 
-@pytest.fixture
+@contextmanager
 def short_of_room():
     """Let no file grow beyond 40 kB: the nearest to a full disk that a process may do to itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it needs a limit on files that errors come of")
 @pytest.mark.parametrize(("to", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml"), ("pt2", ".pt2")])
-def test_a_disk_that_is_full_is_told_by_every_exporter(request, export, run, short_of_room, to, suffix):
+def test_a_disk_that_is_full_is_told_by_every_exporter(request, export, run, to, suffix):
     request.getfixturevalue("openvino" if to == "openvino" else "libraries")
-    status, _, err = export("--to", to, "--images", "1")
+    with short_of_room():
+        status, _, err = export("--to", to, "--images", "1")
     assert status == 2, err
     assert f"student-fp32{suffix}: File too large; nothing was left of the export" in err
     assert left(run) == []
