@@ -43,8 +43,10 @@ def late(write, forked):
 
 @pytest.fixture
 def soon(monkeypatch):
-    """Let torch look after its workers often; otherwise every five seconds."""
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    """Let torch wait less than five seconds for a batch before it looks whether its workers live."""
+    wait = torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data
+    assert wait.__defaults__ == (torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL,)
+    monkeypatch.setattr(wait, "__defaults__", (0.2,))
 
 
 # Workers that die
@@ -59,7 +61,7 @@ def soon(monkeypatch):
     ids=["kill", "exit"],
 )
 def test_a_worker_that_dies_is_told_and_nothing_hangs(
-    forked, write, fault, late, assert_told, assert_resumes, kind, words, workers
+    forked, write, fault, late, soon, assert_told, assert_resumes, kind, words, workers
 ):
     write(workers=workers)
     fault("train", kind, late)
@@ -70,7 +72,7 @@ def test_a_worker_that_dies_is_told_and_nothing_hangs(
     assert_resumes()
 
 
-def test_a_worker_that_dies_in_an_evaluation_is_told(forked, write, fault, soon, assert_told, assert_resumes, job):
+def test_a_worker_that_dies_in_an_evaluation_is_told(forked, write, fault, assert_told, assert_resumes, job):
     write(workers=2)
     fault("val", "kill", 20)
     assert_told(forked("run", "job.toml"), "was killed by SIGKILL", KEPT)
