@@ -28,7 +28,10 @@ class Point:
 def installed_points(group: str) -> list[Point]:
     """List the entry points of a group; a distribution that cannot be read is one with a problem."""
     try:
-        return [_point(point) for point in metadata.entry_points(group=group) if point.dist is not None]
+        points = [point for point in metadata.entry_points(group=group) if point.dist is not None]
+        distributions = {id(point.dist): point.dist for point in points}  # each is read once, however many it has
+        provenances = {key: _provenance(distribution) for key, distribution in distributions.items()}
+        return [_point(point, *provenances[id(point.dist)]) for point in points]
     except Exception:  # noqa: BLE001 (one distribution's broken file stops that walk: go one by one)
         return [point for distribution in metadata.distributions() for point in _points_of(distribution, group)]
 
@@ -42,16 +45,15 @@ def text_of(error: BaseException) -> str:
 
 
 def _points_of(distribution: metadata.Distribution, group: str) -> list[Point]:
+    name, version = _provenance(distribution)
     try:
-        return [_point(point) for point in distribution.entry_points.select(group=group)]
+        return [_point(point, name, version) for point in distribution.entry_points.select(group=group)]
     except Exception as error:  # noqa: BLE001 (whatever reading a damaged file raises)
-        name, version = _provenance(distribution)
         problem = f"its entry points cannot be read ({text_of(error)}); install it again"
         return [Point(name="entry_points.txt", distribution=name, version=version, load=lambda: None, problem=problem)]
 
 
-def _point(point: metadata.EntryPoint) -> Point:
-    name, version = _provenance(point.dist)
+def _point(point: metadata.EntryPoint, name: str, version: str) -> Point:
     problem = (
         "" if name != UNKNOWN else f"the metadata of its distribution ({point.value}) hold no name; install it again"
     )
@@ -61,6 +63,7 @@ def _point(point: metadata.EntryPoint) -> Point:
 def _provenance(distribution: Any) -> tuple[str, str]:
     """Give a distribution's name, as indexes spell it (saved recipes must not depend on a build tool), and version."""
     try:
-        return re.sub(r"[-_.]+", "-", distribution.name).lower(), distribution.version or UNKNOWN
+        told = distribution.metadata  # read anew each time that it is asked for
+        return re.sub(r"[-_.]+", "-", told["Name"]).lower(), told["Version"] or UNKNOWN
     except Exception:  # noqa: BLE001 (whatever reading a damaged file raises)
         return UNKNOWN, UNKNOWN

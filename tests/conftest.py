@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -39,6 +40,11 @@ settings.register_profile("kdseg", deadline=None)  # a busy machine is no failur
 settings.load_profile("kdseg")
 
 
+def for_gpu(marks: str) -> bool:
+    """Tell whether the tests of such marks are those of the GPU."""
+    return re.fullmatch(r"gpu( and .*)?", marks.strip()) is not None
+
+
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Decide which devices the tests see: the GPU with ``-m gpu``, otherwise the CPU alone.
 
@@ -47,8 +53,24 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     assert "torch" not in sys.modules, "torch was loaded before the tests' devices were decided"
     config = pluginmanager.get_plugin("pytestconfig")
     assert isinstance(config, pytest.Config)
-    if re.fullmatch(r"gpu( and .*)?", config.known_args_namespace.markexpr.strip()) is None:
+    if not for_gpu(config.known_args_namespace.markexpr):
         os.environ |= HIDING
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads it
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share the whole suite out to two processes. For a part of it, to start them takes longer than they save."""
+    option = config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not option.keyword
+    alone = for_gpu(option.markexpr) or option.usepdb or hasattr(config, "workerinput")  # it is one of the two
+    if whole and not alone and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None:
+        option.numprocesses, option.dist = 2, "worksteal"
+
+
+def pytest_collection_finish() -> None:
+    """Spare what is loaded by now every search for garbage: a third of a second each, and a measurement makes many."""
+    gc.collect()
+    gc.freeze()
 
 
 class Outcome(NamedTuple):

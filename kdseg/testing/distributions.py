@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 def fake_dist(
@@ -40,6 +41,7 @@ def fake_dist(
 @contextmanager
 def on_path(folder: Path) -> Iterator[Path]:
     """Put a folder first on `sys.path`; afterwards forget it and the modules that came from it."""
+    inside = str(folder) + os.sep
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -48,6 +50,6 @@ def on_path(folder: Path) -> Iterator[Path]:
         sys.path.remove(str(folder))
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if file is not None and Path(file).is_relative_to(folder):
+            if file is not None and str(file).startswith(inside):
                 del sys.modules[name]
         importlib.invalidate_caches()

@@ -14,9 +14,9 @@ import pytest
 
 IN_PROCESS = ("train.workers=0",)
 """Loaders fork, which Python advises against in a process with threads, as pytest's is here. Batches are the same."""
-SHORT = ("train.steps_of.student=4", "data.val.images=4")
+SHORT = ("train.steps_of.student=4", "train.batch_size=2", "data.val.images=4")
 """Settings with which a run ends in seconds; where they are given, the numbers that are printed differ."""
-SHORT_MAIN_JOB = ("models.teacher.backbone.base=8", "evaluate.every=6", "checkpoint.every=6")
+SHORT_MAIN_JOB = ("models.teacher.backbone.base=4", "evaluate.every=6", "checkpoint.every=6")
 """Further settings of the first run."""
 LONG_ENOUGH = ("train.steps_of.student=16",)
 """Further settings of a run that is to be stopped on its way."""

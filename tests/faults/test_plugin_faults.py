@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,13 +195,12 @@ def settings(*more):
     return [word for setting in (*SHRUNK, *more) for word in ("--set", setting)]
 
 
-def test_the_main_job_runs_with_all_faults_installed(site, tmp_path):
-    command = [sys.executable, "-m", "kdseg", "run", "online_alternating", "--json", *settings()]
-    environment = os.environ | {"PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    run = Path(json.loads(done.stdout)["folder"])
+def test_the_main_job_runs_with_all_faults_installed(kdseg, faulty, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = kdseg("run", "online_alternating", "--json", *settings())
+    assert status == 0, err
+    assert "Traceback" not in err
+    run = Path(json.loads(out)["folder"])
     assert (run / "models/student/best.safetensors").exists()
     plugins = json.loads((run / "environment.json").read_text(encoding="utf-8"))["plugins"]
     found = {plugin["distribution"]: plugin["status"] for plugin in plugins}

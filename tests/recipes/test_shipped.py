@@ -209,7 +209,9 @@ def shrunk(name, steps):
     settings = [f"{length}={steps}", "train.batch_size=2", "train.workers=0", "evaluate.unit=step"]
     settings += [f"models.{label}.backbone.base=4" for label in learners]
     if name in SYNTHETIC:
-        settings += ["data.train.images=8", "data.val.images=4"]
+        settings += ["data.train.images=8", "data.val.images=4", "data.dataset.size=[48, 96]"]
+    if recipe.data.unlabelled is not None:
+        settings += ["data.unlabelled.dataset.size=[48, 96]"]
     return [word for setting in settings for word in ("--set", setting)]
 
 
@@ -269,7 +271,7 @@ def small(tmp_path_factory):
             (r"^batch_size = 8$", "batch_size = 2"),
             (r'"unet70m"$', '{ use = "unet70m", base = 4 }'),
             (r"base = (24|48)\b", "base = 4"),
-            (r'"synthroad", ', '"synthroad", images = 8, '),
+            (r'"synthroad", size = \[64, 128\]', '"synthroad", images = 8, size = [48, 96]'),
             (r"images = 240\b", "images = 2"),
         ):
             text = re.sub(pattern, replacement, text, flags=re.MULTILINE)

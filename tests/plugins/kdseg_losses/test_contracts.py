@@ -61,9 +61,8 @@ def test_exemptions_are_known():
 
 
 @over("ignored pixels")
-@over_scenes
+@given(scene=scenes, poison=st.sampled_from([float("nan"), float("inf"), 1e30]))
 @few
-@pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30])
 def test_ignored_pixels_change_neither_value_nor_gradient(case, poison, scene):
     """Nor do the cells of taps of which less than half of the pixels are valid."""
     trial, target = case.of(scene), scene.labels()
@@ -104,10 +103,10 @@ def test_an_all_ignored_batch_gives_0(case, scene):
 
 
 @over("identical predictions", lambda cls: cls.role == "distillation")
-@over_scenes
+@given(scene=scenes, kind=st.sampled_from([(torch.float64, 2.0), (torch.float32, 1e4), (torch.bfloat16, 1e4)]))
 @few
-@pytest.mark.parametrize(("dtype", "scale"), [(torch.float64, 2.0), (torch.float32, 1e4), (torch.bfloat16, 1e4)])
-def test_identical_predictions_give_0(case, dtype, scale, scene):
+def test_identical_predictions_give_0(case, scene, kind):
+    dtype, scale = kind
     trial = evolve(case, source="learner").of(scene)
     learner, source = trial.predictions(dtype=dtype, scale=scale, alike=True)
     module = trial.module(torch.float32 if dtype is torch.bfloat16 else dtype)
@@ -119,9 +118,8 @@ def test_identical_predictions_give_0(case, dtype, scale, scene):
 
 
 @over()
-@over_scenes
+@given(scene=scenes, dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 @few
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_extreme_logits_stay_finite(case, dtype, scene):
     trial = case.of(scene)
     learner, source = trial.predictions(dtype=dtype, scale=1e4)
@@ -253,12 +251,12 @@ def test_every_integer_type_of_target_serves(case, scene):
 
 
 @over()
-@over_scenes
+@given(scene=scenes, kind=st.sampled_from([(torch.float64, 1e-9), (torch.float32, 1e-5)]))
 @few
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
-def test_what_it_offers_to_be_fused_as_is_its_equal(case, dtype, tolerance, compiled, scene):
+def test_what_it_offers_to_be_fused_as_is_its_equal(case, compiled, scene, kind):
     """Values and gradient of the weighted sum, alone and beside a cross-entropy."""
+    dtype, tolerance = kind
     trial, target = case.of(scene), scene.labels()
     module, labels = trial.module(dtype), CrossEntropyLoss(None, 0.0)
     for others in ([], [labels]):

@@ -10,7 +10,7 @@ from kdseg.components import BackboneContext
 from kdseg.engine.folders.tensor_files import save_weights
 from kdseg.engine.learn.participants import initialise
 from kdseg_programs import Exported, Onnx, TorchScript
-from kdseg_unet import UNet1M
+from kdseg_unet import UNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def writer():
 def written(writer, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A UNet of 19 classes whose running statistics are no longer the first ones."""
     folder = tmp_path_factory.mktemp("programs")
-    network = initialise(lambda: UNet1M(base=2).build(CONTEXT), 0)
+    network = initialise(lambda: UNet(base=2, downsamplings=1).build(CONTEXT), 0)
     torch.manual_seed(1)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):

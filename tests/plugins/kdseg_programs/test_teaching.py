@@ -35,7 +35,7 @@ backbone = BACKBONE
 weights = { file = "FILE" }
 
 [models.student]
-backbone = { use = "unet1m", base = 2 }
+backbone = { use = "unet", base = 2, downsamplings = 1 }
 optimizer = { use = "SGD", lr = 1.0 }
 schedule = { use = "ConstantLR", factor = 1.0 }
 
@@ -54,7 +54,7 @@ every = 2
 unit = "step"
 """
 BACKBONES = {
-    "eager": ('{ use = "unet1m", base = 2 }', "teacher.safetensors"),
+    "eager": ('{ use = "unet", base = 2, downsamplings = 1 }', "teacher.safetensors"),
     "exported": ('{ use = "exported", trust_code = true }', "teacher.pt2"),
     "torchscript": ('{ use = "torchscript", trust_code = true }', "teacher.ts"),
     "onnx": ('"onnx"', "teacher.onnx"),
@@ -173,18 +173,18 @@ def test_what_comes_after_a_run_works(folder, write, succeed, sort):
 def test_a_program_hears_features_where_its_modules_are_kept(write, succeed, refused):
     features = ('{ use = "pixel_kl", temperature = 2.0 }\non = "all"', '{ use = "fitnet", between = ["encoder"] }')
     succeed("run", write("exported", loss=features), "--set", "train.steps=1")
-    told = refused("check", write("torchscript", loss=(features[0], features[1].replace("encoder", "encoder.2"))))
-    assert "terms.logits.loss: teacher has no tap 'encoder.2'" in told
-    inside = features[1].replace("encoder", "encoder.2 -> program.module.encoder")
+    told = refused("check", write("torchscript", loss=(features[0], features[1].replace("encoder", "encoder.1"))))
+    assert "terms.logits.loss: teacher has no tap 'encoder.1'" in told
+    inside = features[1].replace("encoder", "encoder.1 -> program.module.encoder")
     told = refused("check", write("torchscript", loss=(features[0], inside)))
     assert "terms.logits.loss: teacher has no tap 'program.module.encoder'" in told
-    told = refused("check", write("onnx", loss=(features[0], features[1].replace("encoder", "encoder.2"))))
-    assert "teacher has no tap 'encoder.2'; it has none" in told
+    told = refused("check", write("onnx", loss=(features[0], features[1].replace("encoder", "encoder.1"))))
+    assert "teacher has no tap 'encoder.1'; it has none" in told
 
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_program_cannot_learn(write, refused, sort):
-    learner = ('{ use = "unet1m", base = 2 }', BACKBONES[sort][0])
+    learner = ('{ use = "unet", base = 2, downsamplings = 1 }', BACKBONES[sort][0])
     told = refused("check", write(sort, learner=learner))
     assert f"models.student.backbone: {sort!r} runs a program, which cannot learn; say frozen = true" in told
 

@@ -9,11 +9,14 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from engine_runs import copy_parts
 
 import kdseg
 from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.run.start import run_recipe
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
+from kdseg.recipe.load import load_recipe
 
 RECIPE = """
 [models.teacher]
@@ -45,6 +48,19 @@ with torch.no_grad():
 """
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of the recipe, which no test changes."""
+    folder = tmp_path_factory.mktemp("job")
+    copy_parts(folder)
+    (folder / "recipe.toml").write_text(f'extends = "base.toml"\n{RECIPE}', encoding="utf-8")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run = run_recipe(load_recipe(folder / "recipe.toml", [f"output.folder='{folder / 'runs'}'"])).folder
+    torch.set_num_threads(threads)
+    return run
+
+
 def test_in_a_fresh_process_the_logits_are_the_same_to_the_bit(train, folder, python):
     run = train(RECIPE).folder
     for plugin in folder.glob("*.py"):  # the run has its own copy
@@ -65,8 +81,8 @@ def test_a_copy_of_its_folder_is_all_that_a_model_needs(train, folder, tmp_path_
     assert torch.equal(logits, wanted["logits"]["student"])
 
 
-def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
-    model = kdseg.load(train(RECIPE).folder, trust_code=True)
+def test_a_loaded_model_says_what_its_classes_are_and_predicts(trained):
+    model = kdseg.load(trained, trust_code=True)
     assert model.classes == ("red", "green", "blue")
     assert model.palette == ((255, 0, 0), (0, 255, 0), (0, 0, 255))
     assert not model.training
@@ -83,8 +99,8 @@ def test_a_loaded_model_says_what_its_classes_are_and_predicts(train):
     assert np.array_equal(model.predict(read_only[::-1, ::-1])[::-1, ::-1].shape, found.shape)
 
 
-def test_batches_and_tensors_give_what_single_images_do(train):
-    model = kdseg.load(train(RECIPE).folder, trust_code=True, device=torch.device("cpu"))
+def test_batches_and_tensors_give_what_single_images_do(trained):
+    model = kdseg.load(trained, trust_code=True, device=torch.device("cpu"))
     images = np.random.default_rng(0).integers(0, 256, (3, 47, 33, 3), dtype=np.uint8)
     wanted = np.stack([model.predict(image) for image in images])
     assert len(np.unique(wanted)) > 1
@@ -119,15 +135,15 @@ TENSOR = r"takes a tensor 3×H×W or N×3×H×W in RGB, uint8 or floats in 0\.\.
         (torch.full((3, 32, 32), torch.nan), "takes floats in 0..1; found nan to nan"),
     ],
 )
-def test_what_is_no_image_is_refused(train, image, told):
+def test_what_is_no_image_is_refused(trained, image, told):
     with pytest.raises(ValueError, match=told):
-        kdseg.load(train(RECIPE).folder, trust_code=True).predict(image)
+        kdseg.load(trained, trust_code=True).predict(image)
 
 
 @pytest.mark.parametrize("device", ["cdua", "cuda:99"])
-def test_a_device_that_is_not_there_is_told(train, device):
+def test_a_device_that_is_not_there_is_told(trained, device):
     with pytest.raises(KdsegError, match=f"no model can lie on the device '{device}' here: "):
-        kdseg.load(train(RECIPE).folder, trust_code=True, device=device)
+        kdseg.load(trained, trust_code=True, device=device)
 
 
 class Remember(Hooks):
@@ -152,9 +168,8 @@ def test_best_is_the_best_evaluation_and_last_the_last(train, weights, assert_sa
     assert card["best"] == {"step": step, "value": score}
 
 
-def test_a_model_folder_holds_nothing_of_teachers_and_losses(train):
-    run = train(RECIPE).folder
-    files = {path.name for path in (run / "models" / "student").iterdir()}
+def test_a_model_folder_holds_nothing_of_teachers_and_losses(trained):
+    files = {path.name for path in (trained / "models" / "student").iterdir()}
     assert files == {"best.safetensors", "last.safetensors", "model.json", "parts.py"}
 
 
@@ -166,8 +181,8 @@ def test_a_model_folder_holds_nothing_of_teachers_and_losses(train):
         ("runs/recipe/latest/pictures", None, "no run here"),
     ],
 )
-def test_what_is_not_there_is_told(train, path, model, message):
-    train(RECIPE)
+def test_what_is_not_there_is_told(trained, monkeypatch, path, model, message):
+    monkeypatch.chdir(trained.parents[2])
     with pytest.raises(KdsegError, match=message):
         kdseg.load(path, model, trust_code=True)
 

@@ -30,7 +30,7 @@ dataset = { use = "synthroad", size = [40, 72], images = 32 }
 [data.val]
 images = 12
 [models.student]
-backbone = { use = "unet", base = 8, downsamplings = 2 }
+backbone = { use = "unet", base = 8, downsamplings = 1 }
 optimizer = { use = "AdamW", lr = 5e-3 }
 [terms.labels]
 learner = "student"

@@ -70,28 +70,34 @@ def agrees(exporter, options, folder, sizes):
 FEW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture], "derandomize": True}
 
 
+@pytest.fixture(params=[OnnxFile(), OpenVinoFile(), Pt2File()], ids=lambda exporter: exporter.name)
+def exporter(request):
+    """Each exporter, where its libraries are installed."""
+    request.getfixturevalue("openvino" if request.param.name == "openvino" else "libraries")
+    return request.param
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        UNet(base=2, downsamplings=2),
+        UNet(base=3, downsamplings=1, block="depthwise", stem_stride=2, upsampling="bilinear", norm="group"),
+    ],
+    ids=["plain", "all else"],
+)
+def test_two_that_differ_in_every_option(exporter, one_thread, tmp_path, options):
+    agrees(exporter, options, tmp_path, [(40, 72), (33, 57)])
+
+
+@pytest.mark.slow
 @settings(max_examples=6, **FEW)
 @given(options=NETWORKS, sizes=st.lists(st.tuples(SIDES, SIDES), min_size=2, max_size=2))
-def test_to_onnx(libraries, one_thread, tmp_path, options, sizes):
-    agrees(OnnxFile(), options, tmp_path, sizes)
-
-
-@settings(max_examples=3, **FEW)
-@given(options=NETWORKS, sizes=st.lists(st.tuples(SIDES, SIDES), min_size=2, max_size=2))
-def test_to_openvino(openvino, one_thread, tmp_path, options, sizes):
-    agrees(OpenVinoFile(), options, tmp_path, sizes)
-
-
-@settings(max_examples=3, **FEW)
-@given(options=NETWORKS, sizes=st.lists(st.tuples(SIDES, SIDES), min_size=2, max_size=2))
-def test_to_pt2(one_thread, tmp_path, options, sizes):
-    agrees(Pt2File(), options, tmp_path, sizes)
+def test_any(exporter, one_thread, tmp_path, options, sizes):
+    agrees(exporter, options, tmp_path, sizes)
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2])
-@pytest.mark.parametrize("exporter", [OnnxFile(), OpenVinoFile(), Pt2File()], ids=lambda exporter: exporter.name)
-def test_of_equal_logits_the_first_class_is_taken(request, one_thread, tmp_path, exporter, stem_stride):
-    request.getfixturevalue("openvino" if exporter.name == "openvino" else "libraries")
+def test_of_equal_logits_the_first_class_is_taken(exporter, one_thread, tmp_path, stem_stride):
     network = settled(UNet(base=2, downsamplings=1, stem_stride=stem_stride))
     with torch.no_grad():
         network.head.weight[:] = 0  # a convolution, or a transposed one behind a stem
