@@ -9,28 +9,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from exported_student import STUDENT
 
 from kdseg.engine.run.start import run_recipe
 from kdseg.recipe.load import load_recipe
 
-RECIPE = """
-plugins = ["my_exports.py"]
-[train]
-steps = 40
-batch_size = 4
-workers = 0
-[data]
-dataset = { use = "synthroad", size = [64, 96], images = 8 }
-[models.student]
-backbone = { use = "unet", base = 4, downsamplings = 2 }
-optimizer = { use = "AdamW", lr = 1e-2 }
-[terms.labels]
-learner = "student"
-loss = "cross_entropy"
-[evaluate]
-every = 1000
-[tracking]
-"""
+RECIPE = 'plugins = ["my_exports.py"]' + STUDENT
 SHORT = {"export": ["--max-drop", "100"], "profile": ["--rounds", "5", "--threads", "1", "--size", "64x96"]}
 
 

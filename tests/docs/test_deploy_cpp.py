@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from exported_student import STUDENT
 from rich.console import Console
 
 from kdseg import load as kdseg_load
@@ -21,23 +22,6 @@ from kdseg.engine.run.start import run_recipe
 from kdseg.engine.splits.open import open_split
 from kdseg.recipe.load import load_recipe
 
-RECIPE = """
-[train]
-steps = 40
-batch_size = 4
-workers = 0
-[data]
-dataset = { use = "synthroad", size = [64, 96], images = 8 }
-[models.student]
-backbone = { use = "unet", base = 4, downsamplings = 2 }
-optimizer = { use = "AdamW", lr = 1e-2 }
-[terms.labels]
-learner = "student"
-loss = "cross_entropy"
-[evaluate]
-every = 1000
-[tracking]
-"""
 pytestmark = pytest.mark.slow
 HEADERS = Path(os.environ.get("KDSEG_ONNXRUNTIME_INCLUDE", "/usr/include/onnxruntime")).absolute()
 FILES = {
@@ -54,7 +38,7 @@ WITHIN = {"onnx": 0.0, "openvino": 0.001}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    (folder / "recipe.toml").write_text(STUDENT, encoding="utf-8")
     recipe = load_recipe(folder / "recipe.toml", [f"output.folder='{folder / 'runs'}'"])
     run_recipe(recipe)
     image = open_split(recipe.recipe, "val")[0].image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -81,7 +82,7 @@ class Callbacks:
         states: dict[str, Any] = {}
         for label, hooks in self.hooks.items():
             if label not in self.dropped:
-                states[label] = self._guard(run, label, "state_dict", lambda hooks=hooks: _plain(hooks.state_dict()))  # type: ignore[misc]
+                states[label] = self._guard(run, label, "state_dict", partial(_plain_state, hooks))
         return {"hooks": states, "dropped": self.dropped}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -117,7 +118,7 @@ class Callbacks:
             return None
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
+def _plain_state(hooks: Hooks) -> dict[str, Any]:
     """Give a state as a checkpoint will hold it, and refuse what it cannot: else the whole checkpoint would fail."""
-    plain: dict[str, Any] = json.loads(json.dumps(state))
+    plain: dict[str, Any] = json.loads(json.dumps(hooks.state_dict()))
     return plain
