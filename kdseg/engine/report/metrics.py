@@ -195,6 +195,8 @@ def _add_evaluation(
             if score not in best or number > best[score].value:
                 best[score] = Best(value=number, step=step)
                 better |= {name} if score == metric else set()
+        elif value is None or isinstance(value, float):  # it was evaluated, and is no number: an older one is not its
+            metrics.scores.get(name, {}).pop(score, None)
     for name, found in tables.items():
         metrics.classes.setdefault(name, {}).update(found)
         if name in better or name not in metrics.best_classes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kdseg.engine.report.chart import Chart, draw
+from kdseg.engine.report.facts import is_taught
 from kdseg.engine.report.words import score_name
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run_charts(run: ReadRun, participants: Sequence[Participant]) -> list[Group]
 
 def _scores(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
     curves, colours = run.metrics.evaluations, {one.name: one.colour for one in participants}
-    keys = dict.fromkeys([run.metric, *(key for one in run.metrics.scores.values() for key in one)])
+    keys = dict.fromkeys([run.metric, *(key for one in run.metrics.best.values() for key in one)])
     return _drawn(
         draw(
             score_name(key),
@@ -82,7 +83,7 @@ def _scores(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, .
 def _losses(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
     curves, charts, seen = run.metrics.steps, [], set()
     for one in participants:
-        terms = [name for name, term in run.terms.items() if term.get("learner") == one.name]
+        terms = [name for name, term in run.terms.items() if is_taught(one.name, term)]
         seen |= {*terms}
         charts.append(_named(run, f"Loss of {one.name} by term", "loss/", terms))
     others = [name for name in _suffixes(curves, "loss/") if name not in seen]  # where the recipe cannot be read

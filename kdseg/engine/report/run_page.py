@@ -29,6 +29,8 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         one.name: read_confusion(run.folder, one.name) for one in sorted(participants, key=lambda one: not one.heard)
     }
     dropped = run.summary.get("dropped_callbacks")
+    dropped = dropped if isinstance(dropped, dict) else {}
+    told_already = {f"callbacks.{label}: {what}; the run goes on without it" for label, what in dropped.items()}
     return {
         "title": run.name,
         "run": run,
@@ -44,9 +46,9 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         "confusions": {name: found for name, found in confusions.items() if found is not None},
         "series": read_pictures(run.folder, _described(run, participants)),
         "timing": timing_of(run),
-        "dropped": dropped if isinstance(dropped, dict) else {},
+        "dropped": dropped,
         "lost": {name: number for name, number in run.metrics.lost.items() if not name.startswith("val/")},
-        "warnings": [line for line in run.log if line.level not in ("INFO", "DEBUG")],
+        "warnings": [line for line in run.log if line.level not in ("INFO", "DEBUG") and line.text not in told_already],
         "environment": [*_environment(run)],
         "recipe": marked(run.recipe_text),
     }

@@ -168,8 +168,10 @@ def test_what_goes_wrong_stands_at_the_top(made, report):
     folder = made(summed={"steps": 30, "seconds": 1.0, "participants": {}, "dropped_callbacks": {"sheets": "it broke"}})
     (folder / "log.txt").write_text(
         "2026-01-01 00:00:00,123 INFO it begins\n2026-01-01 00:00:01,123 WARNING few images\nof them all\n"
+        "2026-01-01 00:00:02,123 ERROR callbacks.sheets: it broke; the run goes on without it\n"
     )
     lines = [line.text for line in report(folder).find("li")]
+    assert len([line for line in lines if "it broke" in line]) == 1
     assert "The callback sheets was dropped: it broke" in lines
     assert "few images of them all warning, 2026-01-01 00:00:01" in lines
 
@@ -177,6 +179,29 @@ def test_what_goes_wrong_stands_at_the_top(made, report):
 def test_an_early_stop_is_told(made, report):
     folder = made(summed={"steps": 30, "seconds": 1.0, "participants": {}, "stopped": "no rise"})
     assert report(folder).find("p", class_="state")[0].text == "stopped stopped early: no rise"
+
+
+def test_the_last_score_is_none_where_the_last_evaluation_gave_none(made, report):
+    lines = [{"kind": "evaluation", "step": 1, "val/student/miou": 0.5}]
+    lines.append({"kind": "evaluation", "step": 2, "val/student/miou": None})
+    page = report(made(lines=lines))
+    assert rows(page, "participant")["student"][:2] == ["0.5000 step 1", "–"]
+    assert page.find("svg", role="img")[0].attrs["aria-label"].startswith("mIoU. student: 0.5 at step 1")
+
+
+def test_terms_at_further_heads_belong_to_their_participants(made, report):
+    changed = {
+        "terms": {
+            "labels": {"learner": "student.branch2", "source": [], "turn": ["study"]},
+            "mimic": {"learner": "student", "source": ["teacher.ensemble", "student.branch2"], "turn": ["study"]},
+        }
+    }
+    page = report(made(changed=changed))
+    assert rows(page, "participant")["student"][-1] == "the labels, teacher and itself"
+    assert "student 0.3625 mIoU, 0.0500 below teacher (0.4125)" in [line.text for line in page.find("li")]
+    (chart,) = [one for one in page.find("svg", role="img") if "Loss of student" in one.attrs["aria-label"]]
+    assert "labels: 1.98 at step 2" in chart.attrs["aria-label"]
+    assert "mimic: 1 at step 2" in chart.attrs["aria-label"]
 
 
 def test_values_that_were_no_numbers_are_counted(made, report):
