@@ -43,6 +43,7 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
         "title": listed(group.label for group in groups) if len(groups) < 4 else f"{len(groups)} recipes",  # noqa: PLR2004
         "comparison": comparison,
         "verdicts": [*_verdicts(comparison)],
+        "undrawn": max(0, sum(len(group.runs) for group in groups) - DRAWN),
         "runs": [
             {
                 "run": run,

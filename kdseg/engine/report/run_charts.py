@@ -60,7 +60,7 @@ def run_charts(run: ReadRun, participants: Sequence[Participant]) -> list[Group]
             "above 0 they pull together, below 0 against each other.",
             charts=_gradients(run),
         ),
-        Group(id="recorded", title="What callbacks and gates recorded", text="", charts=_recorded(run, participants)),
+        _recorded(run, participants),
     ]
     return [group for group in found if group.charts]
 
@@ -113,7 +113,7 @@ def _gradients(run: ReadRun) -> tuple[Chart, ...]:
     )
 
 
-def _recorded(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
+def _recorded(run: ReadRun, participants: Sequence[Participant]) -> Group:
     """Draw what has no chart of its own; values that are told of each participant share one."""
     known = ("loss/", "critic/", "weight/", "lr/", "grad/", "cosine/")
     others = [name for name in run.metrics.steps if not name.startswith(known) and not name.endswith("seconds")]
@@ -124,9 +124,15 @@ def _recorded(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart,
             what, _, last = name.rpartition("/")
             title, label = (f"{what} by participant", last) if what and last in colours else (name, name)
             charts.setdefault(title, {})[label] = curves.points(name)
-    return _drawn(
-        draw(title, lines, {label: colours.get(label, 0) for label in lines}, run.metrics.last_step, turns=True)
-        for title, lines in [*charts.items()][:MOST_RECORDED]
+    more = len(charts) - MOST_RECORDED
+    return Group(
+        id="recorded",
+        title="What callbacks and gates recorded",
+        text=f"And {more} more, which metrics.jsonl has." if more > 0 else "",
+        charts=_drawn(
+            draw(title, lines, {label: colours.get(label, 0) for label in lines}, run.metrics.last_step, turns=True)
+            for title, lines in [*charts.items()][:MOST_RECORDED]
+        ),
     )
 
 

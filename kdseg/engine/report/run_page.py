@@ -8,7 +8,7 @@ from kdseg.engine.report.classes import class_tables
 from kdseg.engine.report.confusion import read_confusion
 from kdseg.engine.report.facts import lessons, participants_of, state_of, turns_told, verdicts
 from kdseg.engine.report.metrics import finite
-from kdseg.engine.report.pictures import read_pictures
+from kdseg.engine.report.pictures import count_more, read_pictures
 from kdseg.engine.report.recipe_text import marked
 from kdseg.engine.report.run_charts import run_charts
 from kdseg.engine.report.timing import timing_of
@@ -44,6 +44,7 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         "groups": run_charts(run, participants),
         "tables": class_tables(run, participants),
         "confusions": {name: found for name, found in confusions.items() if found is not None},
+        "more_series": count_more(run.folder),
         "series": read_pictures(run.folder, _described(run, participants)),
         "timing": timing_of(run),
         "dropped": dropped,
@@ -56,10 +57,12 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
 
 def _facts(run: ReadRun) -> dict[str, Any]:
     """Give the numbers of a run as a whole."""
-    of_steps = run.metrics.first.total + sum(one.total for one in run.metrics.seconds.values())
+    read = run.metrics.first.total + sum(one.total for one in run.metrics.seconds.values())
+    known = finite(run.summary.get("seconds"))
     return {
         "steps": run.summary.get("steps", run.metrics.last_step),
-        "seconds": finite(run.summary.get("seconds")) or of_steps or None,
+        "seconds": known or read * run.metrics.scale or None,
+        "about": not known and run.metrics.every > 1,
         "begun": run.log[0].at if run.log else None,
         "batch_size": run.table("train").get("batch_size"),
         "device": _device(run),

@@ -217,6 +217,15 @@ def test_other_classes_are_told(made):
     assert notes == ("other has other classes (a, b, c, d and 3 more) than one (a and b)",)
 
 
+def test_what_a_page_of_many_runs_does_not_show_is_told(made, report):
+    many = [
+        made(f"arm{number}/20260101-000000", changed={"name": f"arm{number}", "rate": number}) for number in range(27)
+    ]
+    page = report(*many)
+    assert [one.text for one in page.find("p")].count("And 3 more runs, which are not drawn.") == 2
+    assert "and 40 more: see the scores" in [one.text for one in page.find("li")]
+
+
 def test_a_sweep_stands_for_the_runs_of_its_arms_the_baseline_first(runs, tmp_path):
     (tmp_path / "study").mkdir()
     found = runs("study/runs/taught", 2, {0: (0.5, 0.3)})

@@ -138,6 +138,22 @@ def test_of_a_very_long_file_blocks_are_read_and_all_evaluations(made, monkeypat
     assert found.last_step == 6000
 
 
+def test_of_a_very_long_file_steps_and_time_are_told_for_all_of_it(made, report, monkeypatch):
+    lines = [
+        {"kind": "step", "step": step, "turn": "ab"[step % 2], "seconds": 0.1, "loss/labels": 1.0}
+        for step in range(1, 6001)
+    ]
+    folder = made(lines=lines, summed=None)
+    monkeypatch.setattr("kdseg.engine.report.metrics.MOST_BYTES", (folder / "metrics.jsonl").stat().st_size // 3)
+    page = report(folder)
+    facts = dict(zip((one.text for one in page.find("dt")), (one.text for one in page.find("dd")), strict=True))
+    assert facts["Steps"].split() == ["6", "000"]
+    assert facts["Time"] == "about 10 min 00 s"
+    counts = {row[0]: row[1].split() for row in page.table("steps")[1:]}
+    assert counts["all steps after the first"] == ["about", "5", "997"]
+    assert counts["turn a"] == ["about", "3", "000"]
+
+
 def test_lines_of_json_are_read_strictly(made):
     folder = made(lines=[])
     (folder / "metrics.jsonl").write_text('{"kind": "step", "step": 1, "seconds": NaN, "loss/labels": Infinity}\n')

@@ -303,6 +303,12 @@ def test_nothing_is_fetched(made, pictured, report, tmp_path):
     assert "url(" not in text
 
 
+def test_numbers_that_have_no_chart_any_more_are_counted(made, report):
+    page = report(made(lines=[{"kind": "callback", "step": 1} | {f"x{number}": 1.0 for number in range(30)}]))
+    assert len(page.find("svg", role="img")) == 24
+    assert "And 6 more, which metrics.jsonl has." in [one.text for one in page.find("p")]
+
+
 def test_what_a_callback_writes_of_each_participant_is_one_chart(made, report):
     values = {"norms/teacher": 1.0, "norms/student": 2.0, "norms/other": 3.0}
     page = report(made(lines=[{"kind": "callback", "step": 1} | values]))
