@@ -119,6 +119,14 @@ def test_a_file_that_may_not_be_read_is_told(made, report):
     assert "environment.json cannot be read: Is a directory" in [line.text for line in report(folder).find("li")]
 
 
+def test_the_last_score_is_none_where_the_last_evaluation_gave_none(made, report):
+    lines = [{"kind": "evaluation", "step": 1, "val/student/miou": 0.5}]
+    lines.append({"kind": "evaluation", "step": 2, "val/student/miou": None})
+    page = report(made(lines=lines))
+    assert page.table("participant")[2][1:3] == ["0.5000 step 1", "–"]
+    assert page.find("svg", role="img")[0].attrs["aria-label"].startswith("mIoU. student: 0.5 at step 1")
+
+
 def test_of_a_very_long_file_blocks_are_read_and_all_evaluations(made, monkeypatch):
     lines = []
     for step in range(1, 6001):

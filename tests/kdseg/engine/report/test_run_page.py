@@ -181,14 +181,6 @@ def test_an_early_stop_is_told(made, report):
     assert report(folder).find("p", class_="state")[0].text == "stopped stopped early: no rise"
 
 
-def test_the_last_score_is_none_where_the_last_evaluation_gave_none(made, report):
-    lines = [{"kind": "evaluation", "step": 1, "val/student/miou": 0.5}]
-    lines.append({"kind": "evaluation", "step": 2, "val/student/miou": None})
-    page = report(made(lines=lines))
-    assert rows(page, "participant")["student"][:2] == ["0.5000 step 1", "–"]
-    assert page.find("svg", role="img")[0].attrs["aria-label"].startswith("mIoU. student: 0.5 at step 1")
-
-
 def test_terms_at_further_heads_belong_to_their_participants(made, report):
     changed = {
         "terms": {
