@@ -91,7 +91,10 @@ def test_points_stand_where_their_values_are(made, report):
 
 
 def test_timing_leaves_the_first_step_out(made, report):
-    assert rows(report(made()), "steps") == {
+    page = report(made())
+    told = "The first step took 0.5 s. Evaluations and checkpoints are not in them."
+    assert told in [one.text for one in page.find("p")]
+    assert rows(page, "steps") == {
         "all steps after the first": ["29", "0.131", "30.53", "15 %"],
         "turn study": ["20", "0.1", "40", "20 %"],
         "turn teach": ["9", "0.2", "20", "10 %"],
