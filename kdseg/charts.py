@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from attrs import field, frozen
 
-from kdseg.data.pictures import colour_mask, grid
+from kdseg.data.pictures import colour_mask, fitting, grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLACK", "BOTTOM", "COLOURS", "GREY", "HEIGHT", "LEFT", "PALE", "TOP", "WIDTH",
-    "Panel", "blank", "colour_mask", "grid", "line_chart", "round_up", "scale", "shades", "write",
+    "Panel", "blank", "colour_mask", "fitting", "grid", "line_chart", "round_up", "scale", "shades", "write",
 ]  # fmt: skip
 
 BLACK, GREY, PALE = (30, 30, 30), (120, 120, 120), (225, 225, 225)

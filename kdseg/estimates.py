@@ -96,6 +96,9 @@ def _welch(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     mean = fmean(ours) - fmean(theirs)
     parts = [stdev(values) ** 2 / len(values) for values in (ours, theirs)]
     error = math.sqrt(sum(parts))
+    n = min(len(ours), len(theirs))
+    if error == 0:  # a few values that happen to be alike show no spread, and no difference either
+        return Difference(mean=mean, sd=None, low=None, high=None, n=n, paired=False, detectable=None)
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (ours, theirs), strict=True))
     df = sum(parts) ** 2 / below if below else 1.0
     half = t_quantile((1 + CONFIDENCE) / 2, df) * error
@@ -104,7 +107,7 @@ def _welch(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
         sd=None,
         low=mean - half,
         high=mean + half,
-        n=min(len(ours), len(theirs)),
+        n=n,
         paired=False,
         detectable=detectable(error, df),
     )

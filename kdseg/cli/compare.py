@@ -48,6 +48,8 @@ def _print(comparison: Comparison) -> None:
     print_rows(f"scores, differences to {comparison.groups[0].label}", score_rows(comparison))
     if comparison.recipes:
         print_rows("what differs in the recipes", recipe_rows(comparison))
+    for note in comparison.notes:
+        click.echo(note)
     for note in (
         f"{display_path(run.folder)}: {note}" for group in comparison.groups for run in group.runs for note in run.notes
     ):

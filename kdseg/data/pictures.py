@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MIN_HEIGHT = 160
 """Smaller pictures are enlarged to this height, so that a person sees something."""
+WIDEST = 480
+"""Columns of a picture beside others; larger ones are made smaller."""
 CAPTION = 22
 GAP = 4
 
@@ -41,9 +43,19 @@ def overlay(image: Image, mask: Image, colours: Sequence[tuple[int, int, int]], 
     return np.where((mask == IGNORE_INDEX)[..., None], image, painted).astype(np.uint8)
 
 
+def fitting(picture: Image, *, of_classes: bool) -> Image:
+    """Make a picture smaller that is too wide for a column."""
+    height, width = picture.shape[:2]
+    if width <= WIDEST:
+        return picture
+    size = (WIDEST, max(1, round(height * WIDEST / width)))
+    way = cv2.INTER_NEAREST if of_classes else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
+
+
 def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
-    """Set pictures of one size in rows, a caption above each column."""
-    height, width = rows[0][0].shape[:2]
+    """Set pictures in rows, a caption above each column. Where their shapes differ, white fills what is left."""
+    height, width = (max(picture.shape[axis] for row in rows for picture in row) for axis in (0, 1))
     factor = max(1, -(-MIN_HEIGHT // height))
     height, width = height * factor, width * factor
     sheet = np.full((CAPTION + len(rows) * (height + GAP), len(captions) * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
@@ -52,10 +64,16 @@ def grid(rows: Sequence[Sequence[Image]], captions: Sequence[str]) -> Image:
         cv2.putText(sheet, caption, (left + 4, CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         for number, row in enumerate(rows):
             top = CAPTION + number * (height + GAP)
-            sheet[top : top + height, left : left + width] = cv2.resize(
-                row[column], (width, height), interpolation=cv2.INTER_NEAREST
-            )
+            shown = _enlarged(row[column], height, width)
+            sheet[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
     return sheet
+
+
+def _enlarged(picture: Image, height: int, width: int) -> Image:
+    """Give a picture as large as it can be in a cell, in its own proportions."""
+    factor = min(height / picture.shape[0], width / picture.shape[1])
+    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def comparison(
@@ -66,12 +84,15 @@ def comparison(
     """Set each sample's image, its truth and the predicted masks side by side.
 
     Args:
-        samples: images of one size.
+        samples: what the images and their labels are.
         predictions: by caption, the mask of each sample.
         colours: the classes'.
     """
     rows = [
-        [sample.image, *(colour_mask(mask, colours) for mask in (labelled(sample).mask, *masks))]
+        [
+            fitting(sample.image, of_classes=False),
+            *(fitting(colour_mask(mask, colours), of_classes=True) for mask in (labelled(sample).mask, *masks)),
+        ]
         for sample, *masks in zip(samples, *predictions.values(), strict=True)
     ]
     return grid(rows, ["image", "truth", *predictions])

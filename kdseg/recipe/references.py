@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from kdseg.recipe.values import Mistake
     from kdseg.registry import Registry
 
+_RECORDED = ("loss", "critic", "weight", "lr", "grad", "cosine", "gate", "val")
+"""How the names of a run's own numbers begin."""
+
 
 def reference_mistakes(document: Mapping[str, Any], registry: Registry) -> Iterator[Mistake]:
     """Tell of names that do not fit and of names that nothing has, each with its key.
@@ -126,6 +129,10 @@ def _words(document: Mapping[str, Any]) -> Iterator[Mistake]:
         if not NAME.fullmatch(name):
             length = f"; 64 at most, not {len(name)}" if len(name) > 64 else ""  # noqa: PLR2004 (of NAME)
             yield path, f"{name!r} is no name here: lower-case letters, digits, - and _, a letter first{length}"
+    for name in _table(document, "callbacks"):
+        if name in _RECORDED:
+            told = f"a run's own numbers are called {name}/..., and a callback's would mix with them"
+            yield ("callbacks", name), f"{told}; another name is right, such as '{name}-watch'"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

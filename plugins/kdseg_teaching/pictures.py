@@ -78,10 +78,8 @@ def pictures_of(
     }
     maps = [_row(example, colours, temperature) for example in examples]
     if maps:
-        size = maps[0][0].shape[1::-1]
-        resized = [[cv2.resize(cell, size, interpolation=cv2.INTER_NEAREST) for cell in row] for row in maps]
         captions = ["image", "truth", "prediction", f"entropy T={temperature:g} (0..1)"]
-        sheet = grid(resized, captions)
+        sheet = grid(maps, captions)
         below_all = scale(sheet.shape[1], "entropy; ignored pixels are grey", "1")
         pictures["entropy_maps"] = np.concatenate([sheet, below_all])
     return pictures

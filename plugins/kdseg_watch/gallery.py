@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 
-from kdseg.charts import colour_mask, grid, scale
+from kdseg.charts import colour_mask, fitting, grid, scale
 from kdseg.hooks import Hooks
-from kdseg_watch.gallery_sheet import fitting, legend, meanings, outcomes, paint_entropy
+from kdseg_watch.gallery_sheet import legend, meanings, outcomes, paint_entropy
 from kdseg_watch.scores import require_participant
 
 if TYPE_CHECKING:
@@ -80,9 +79,7 @@ class SaveGallery(Hooks):
             said = {name: those[number] for name, those in masks.items()}
             cells = self._cells(sample, said, logits[self._learner][number], run.classes.colours)
             rows.append([cell for column in self._options.columns for cell in cells[column]])
-        size = rows[0][0].shape[1::-1]
-        alike = [[cv2.resize(one, size, interpolation=cv2.INTER_NEAREST) for one in row] for row in rows]
-        sheet = grid(alike, self._captions(run))
+        sheet = grid(rows, self._captions(run))
         below = []
         if "disagreement" in self._options.columns:
             below.append(legend(sheet.shape[1], meanings(self._learner, self._source)))

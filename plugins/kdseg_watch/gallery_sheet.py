@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Image = npt.NDArray[np.uint8]
     Colour = tuple[int, int, int]
 
-WIDEST = 480
-"""Columns of a picture; larger images are made smaller."""
 RIGHT, RESCUED, MISSED, COPIED, APART = (236, 236, 236), (0, 158, 115), (213, 94, 0), (0, 114, 178), (30, 30, 30)
 IGNORED = (128, 128, 128)
 
@@ -88,13 +86,3 @@ def paint_entropy(logits: Tensor) -> Image:
     """Paint it from dark blue, sure, to yellow; what is not finite is grey."""
     shares = entropy_share(logits)
     return shades(np.nan_to_num(shares), 1.0, ~np.isfinite(shares))
-
-
-def fitting(picture: Image, *, of_classes: bool) -> Image:
-    """Make a picture smaller that is too wide for a column."""
-    height, width = picture.shape[:2]
-    if width <= WIDEST:
-        return picture
-    size = (WIDEST, max(1, round(height * WIDEST / width)))
-    way = cv2.INTER_NEAREST if of_classes else cv2.INTER_AREA
-    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)

@@ -71,3 +71,8 @@ def test_one_pair_has_a_difference_and_no_interval():
     found = difference({1: 0.3}, {1: 0.1, 2: 0.2})
     assert (found.mean, found.low, found.detectable) == (pytest.approx(0.2), None, None)
     assert difference({1: 0.3}, {2: 0.1}) is None
+
+
+def test_two_means_without_any_spread_have_no_interval():
+    found = difference({1: 0.3, 2: 0.3}, {3: 0.1, 4: 0.1})
+    assert (found.mean, found.low, found.high, found.detectable) == (pytest.approx(0.2), None, None, None)

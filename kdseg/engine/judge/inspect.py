@@ -98,6 +98,8 @@ def inspect_run(
     """
     if output.resolve() == image.resolve():
         raise KdsegError(f"{display_path(image)} would be overwritten; name another file by --output")
+    if output.suffix.lower() != ".png":
+        raise KdsegError(f"{display_path(output)}: a PNG is written; name it .png")
     picture = read_rgb(image, upright=True)
     refuse_small(picture, display_path(image))
     run = find_run(path)

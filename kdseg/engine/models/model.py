@@ -254,9 +254,8 @@ def model_folder(run: Path, model: str | None) -> Path:
             )
         model = "student" if "student" in names else names[0]
     if model not in names:
-        raise KdsegError(
-            f"{display_path(run)}: no model {model!r}{did_you_mean(model, names)} It has: {', '.join(names)}"
-        )
+        there = f"; it has {', '.join(names)}" if names else "; none is there yet"
+        raise KdsegError(f"{display_path(run)}: no model {model!r}{did_you_mean(model, names)}{there}")
     return run / MODELS / model
 
 

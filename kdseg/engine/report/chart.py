@@ -191,8 +191,9 @@ def _line(label: str, points: Sequence[Point], colour: int, across: Scale, up: S
 def _band(points: Sequence[Point], across: Sequence[float], up: Scale) -> str:
     """Span what lies between the lowest and the highest; nothing where for many steps there was no value."""
     parts: list[list[tuple[float, Point]]] = []
+    widest = max(point.last - point.first + 1 for point in points)
     for x, point in zip(across, points, strict=True):
-        if not parts or point.first - parts[-1][-1][1].last > GAP * (point.last - point.first + 1):
+        if not parts or point.first - parts[-1][-1][1].last > GAP * widest:
             parts.append([])
         parts[-1].append((x, point))
     path = ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
+from kdseg.engine.report.alike import notes_on, same_images
 from kdseg.engine.report.facts import participants_of, state_of
 from kdseg.engine.report.groups import Group, comparable, group_runs
 from kdseg.engine.report.metrics import finite
@@ -28,7 +29,7 @@ class Held:
     difference: Difference | None
     """None of the first group, and where nothing can be compared."""
     sure: str
-    """How sure the difference is, in words."""
+    """How sure the difference is, in words; empty of the first group."""
 
 
 @frozen(kw_only=True)
@@ -54,6 +55,8 @@ class Comparison:
     """By participant and class: the IoU of the last evaluation."""
     recipes: tuple[tuple[str, list[str | None]], ...]
     """Keys in which the groups' recipes differ, with each group's value."""
+    notes: tuple[str, ...]
+    """What keeps scores from being comparable."""
 
     def data(self) -> dict[str, Any]:
         """Give all of it as plain data."""
@@ -70,6 +73,7 @@ class Comparison:
                             "name": run.name,
                             "seed": run.seed,
                             "state": state_of(run)[0],
+                            "counted": run in group.counted,
                             "steps": run.metrics.last_step,
                             "seconds": finite(run.summary.get("seconds")),
                         }
@@ -92,6 +96,7 @@ class Comparison:
                 for name, table in self.classes.items()
             },
             "recipes": dict(self.recipes),
+            "notes": [*self.notes],
         }
 
 
@@ -113,36 +118,43 @@ def compare(runs: Sequence[ReadRun]) -> Comparison:
     taught = {one.name for run in runs for one in participants_of(run) if one.heard}
     every = dict.fromkeys(name for run in runs for name in run.participants)
     names = sorted(every, key=lambda name: name not in taught)  # who learned from others first: it is asked for
+    recipes = tuple(differing([comparable(group.runs[0]) for group in groups]))
+    alike = [same_images(recipes, number) for number in range(len(groups))]
     return Comparison(
         groups=groups,
         metric=metric,
-        scores=tuple(_scores(groups, names, metric)),
-        classes={name: table for name in names if (table := _classes(groups, name))},
-        recipes=tuple(differing([comparable(group.runs[0]) for group in groups])),
+        scores=tuple(_scores(groups, names, metric, alike)),
+        classes={name: table for name in names if (table := _classes(groups, name, alike))},
+        recipes=recipes,
+        notes=notes_on(groups, recipes),
     )
 
 
-def _scores(groups: Sequence[Group], names: Sequence[str], metric: str) -> list[Compared]:
+def _scores(groups: Sequence[Group], names: Sequence[str], metric: str, alike: Sequence[bool]) -> list[Compared]:
     """Give the best of the score that judges, then the last of every score."""
     found = []
     for name in names:
         best = [
-            {run.seed: known[metric].value for run in group.runs if metric in (known := run.metrics.best.get(name, {}))}
+            {
+                run.seed: known[metric].value
+                for run in group.counted
+                if metric in (known := run.metrics.best.get(name, {}))
+            }
             for group in groups
         ]
-        found.append(Compared(participant=name, metric=metric, which="best", held=hold(best)))
-        told = (run.metrics.scores.get(name, {}) for group in groups for run in group.runs)
+        found.append(Compared(participant=name, metric=metric, which="best", held=hold(best, alike)))
+        told = (run.metrics.scores.get(name, {}) for group in groups for run in group.counted)
         for key in dict.fromkeys([metric, *(key for scores in told for key in scores)]):
             last = [
-                {run.seed: score[key] for run in group.runs if key in (score := run.metrics.scores.get(name, {}))}
+                {run.seed: score[key] for run in group.counted if key in (score := run.metrics.scores.get(name, {}))}
                 for group in groups
             ]
-            found.append(Compared(participant=name, metric=key, which="last", held=hold(last)))
+            found.append(Compared(participant=name, metric=key, which="last", held=hold(last, alike)))
     return [one for one in found if any(held is not None for held in one.held)]
 
 
-def _classes(groups: Sequence[Group], name: str) -> dict[str, tuple[Held | None, ...]]:
-    tables = [{run.seed: run.metrics.classes.get(name, {}).get("iou", {}) for run in group.runs} for group in groups]
+def _classes(groups: Sequence[Group], name: str, alike: Sequence[bool]) -> dict[str, tuple[Held | None, ...]]:
+    tables = [{run.seed: run.metrics.classes.get(name, {}).get("iou", {}) for run in group.counted} for group in groups]
     labels = dict.fromkeys(label for group in tables for table in group.values() for label in table)
     found = {}
     for label in labels:
@@ -150,26 +162,44 @@ def _classes(groups: Sequence[Group], name: str) -> dict[str, tuple[Held | None,
             {seed: value for seed, table in group.items() if (value := table.get(label)) is not None}
             for group in tables
         ]
-        found[label] = hold(by_group)
+        found[label] = hold(by_group, alike)
     return found
 
 
-def hold(scores: Sequence[Mapping[int, float]]) -> tuple[Held | None, ...]:
-    """Hold the scores of groups, each by seed, against those of the first."""
-    return tuple(_held(found, scores[0] if number else None) if found else None for number, found in enumerate(scores))
+def hold(scores: Sequence[Mapping[int, float]], alike: Sequence[bool]) -> tuple[Held | None, ...]:
+    """Hold the scores of groups, each by seed, against those of the first.
+
+    Args:
+        scores: of each group.
+        alike: whether a group's runs saw the same images in the same order as the first's of the same seed.
+    """
+    return tuple(
+        _held(found, scores[0] if number else None, alike=alike[number]) if found else None
+        for number, found in enumerate(scores)
+    )
 
 
-def _held(ours: Mapping[int, float], theirs: Mapping[int, float] | None) -> Held:
+def _held(ours: Mapping[int, float], theirs: Mapping[int, float] | None, *, alike: bool) -> Held:
     against = None if not theirs else difference(ours, theirs) or _plain_difference(ours, theirs)
-    if theirs is None or against is None:
-        sure = ""
-    elif against.low is not None:
-        sure = f"{against.n} seeds, paired" if against.paired else "unpaired: the seeds differ"
-    elif len(ours) == len(theirs) == 1:
-        sure = "one run each: no interval"
-    else:
-        sure = "one pair of runs: no interval" if against.paired else "one run of one of them: no interval"
-    return Held(scores=ours, estimate=estimate([*ours.values()]), difference=against, sure=sure)
+    return Held(
+        scores=ours,
+        estimate=estimate([*ours.values()]),
+        difference=against,
+        sure="" if theirs is None else _sure(ours, theirs, against, alike=alike),
+    )
+
+
+def _sure(ours: Mapping[int, float], theirs: Mapping[int, float], found: Difference | None, *, alike: bool) -> str:
+    if found is None:
+        return "nothing to compare with"
+    if found.low is not None:
+        pairs = f"{found.n} seeds, paired" if alike else f"{found.n} seeds, one by one; their images differ"
+        return pairs if found.paired else "unpaired: the seeds differ"
+    if len(ours) == len(theirs) == 1:
+        return "one run each: no interval"
+    if not found.paired and min(len(ours), len(theirs)) > 1:
+        return "unpaired, and no spread: no interval"
+    return "one pair of runs: no interval" if found.paired else "one run of one of them: no interval"
 
 
 def _plain_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference:

@@ -38,11 +38,12 @@ class Cell:
 def comparison_parts(comparison: Comparison) -> dict[str, Any]:
     """Give what the template of a comparison shows."""
     groups = comparison.groups
-    notes = [f"{run.folder.name}: {note}" for group in groups for run in group.runs for note in run.notes]
+    unread = (f"{run.folder.name}: {note}" for group in groups for run in group.runs for note in run.notes)
     return {
         "title": listed(group.label for group in groups) if len(groups) < 4 else f"{len(groups)} recipes",  # noqa: PLR2004
         "comparison": comparison,
         "verdicts": [*_verdicts(comparison)],
+        "undrawn": max(0, sum(len(group.runs) for group in groups) - DRAWN),
         "runs": [
             {
                 "run": run,
@@ -62,7 +63,7 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
         },
         "score_charts": _charts(comparison, "val"),
         "loss_charts": _charts(comparison, "loss"),
-        "notes": notes,
+        "notes": [*comparison.notes, *unread],
     }
 
 

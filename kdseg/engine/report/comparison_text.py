@@ -37,17 +37,17 @@ def score_rows(comparison: Comparison) -> Rows:
                     one.participant if first else "",
                     f"{one.which} {score_name(one.metric)}" if first else "",
                     group.label,
-                    *(_cells(held) if held is not None else ("0", NOTHING, NOTHING, "")),
+                    *(_cells(held, first=first) if held is not None else ("0", NOTHING, NOTHING, "")),
                 )
             )
     return rows
 
 
-def _cells(held: Held) -> tuple[str, str, str, str]:
+def _cells(held: Held, *, first: bool) -> tuple[str, str, str, str]:
     found, against = held.estimate, held.difference
     mean = score(found.mean) if found.sd is None else f"{score(found.mean)} ± {score(found.sd)}"
     if against is None:
-        return str(found.n), mean, "the first", ""
+        return str(found.n), mean, "the first" if first else NOTHING, held.sure
     said = " ".join(part for part in (delta(against.mean), interval(against.low, against.high)) if part)
     return str(found.n), mean, said, held.sure
 

@@ -19,7 +19,7 @@ class Point:
 
     first: int
     last: int
-    """The steps that it spans."""
+    """The steps of its first and its last value."""
     count: int
     """How many values they had."""
     mean: float
@@ -38,15 +38,13 @@ class Curves:
 
     width: int = 1
     """Steps of a bin."""
-    last_step: int = 0
     _bins: dict[str, dict[int, list[float]]] = field(factory=dict)
-    """By name and number of the bin: how many values, their sum, the lowest, the highest."""
+    """By name and number of the bin: how many values, their sum, the lowest, the highest, the first and last step."""
 
     def add(self, step: int, values: Iterable[tuple[str, float]]) -> None:
         """Take up what a step showed: finite values by name."""
         while step >= BINS * self.width:
             self._widen()
-        self.last_step = max(self.last_step, step)
         number = step // self.width
         for name, value in values:
             bins = self._bins.get(name)
@@ -54,20 +52,25 @@ class Curves:
                 bins = self._bins[name] = {}
             found = bins.get(number)
             if found is None:
-                bins[number] = [1, value, value, value]
+                bins[number] = [1, value, value, value, step, step]
             else:
                 found[0] += 1
                 found[1] += value
                 found[2] = min(found[2], value)
                 found[3] = max(found[3], value)
+                found[4] = min(found[4], step)
+                found[5] = max(found[5], step)
 
     def _widen(self) -> None:
         self.width *= 2
         for name, bins in self._bins.items():
             wide: dict[int, list[float]] = {}
-            for number, (count, total, low, high) in bins.items():
-                into = wide.setdefault(number // 2, [0, 0.0, low, high])
-                into[:] = into[0] + count, into[1] + total, min(into[2], low), max(into[3], high)
+            for number, (count, total, low, high, first, last) in bins.items():
+                into = wide.setdefault(number // 2, [0, 0.0, low, high, first, last])
+                into[:] = (
+                    *(into[0] + count, into[1] + total, min(into[2], low), max(into[3], high)),
+                    *(min(into[4], first), max(into[5], last)),
+                )
             self._bins[name] = wide
 
     def __iter__(self) -> Iterator[str]:
@@ -81,12 +84,12 @@ class Curves:
         """Give a curve's points by their steps; none where nothing of that name came."""
         return [
             Point(
-                first=number * self.width,
-                last=min((number + 1) * self.width - 1, max(self.last_step, number * self.width)),
+                first=int(first),
+                last=int(last),
                 count=int(count),
                 mean=total / count,
                 low=low,
                 high=high,
             )
-            for number, (count, total, low, high) in sorted(self._bins.get(name, {}).items())
+            for _, (count, total, low, high, first, last) in sorted(self._bins.get(name, {}).items())
         ]

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kdseg.engine.report.words import listed, score, score_name
+from kdseg.recipe.heads import Head
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kdseg.engine.report.metrics import Best
     from kdseg.engine.report.reading import ReadRun
 
@@ -40,7 +43,10 @@ class Participant:
         """Say from what it learned; empty of one that does not."""
         if self.nature != "learns":
             return ""
-        heard = [*(["the labels"] if self.labelled else []), *self.heard]
+        heard = [
+            *(["the labels"] if self.labelled else []),
+            *("itself" if name == self.name else name for name in self.heard),
+        ]
         return listed(heard) if heard else "nothing that is named"
 
 
@@ -51,8 +57,8 @@ def participants_of(run: ReadRun) -> tuple[Participant, ...]:
 
 def _participant(run: ReadRun, name: str, number: int) -> Participant:
     told, spec = run.participants[name], run.models.get(name, {})
-    terms = [term for term in run.terms.values() if term.get("learner") == name]
-    sources = [source for term in terms for source in _names(term.get("source"))]
+    terms = [term for term in run.terms.values() if is_taught(name, term)]
+    sources = [Head.of(source).participant for term in terms for source in _names(term.get("source"))]
     best, last = run.metrics.best.get(name, {}), run.metrics.scores.get(name, {})
     if "shadow_of" in spec:
         nature = f"moving average of {spec['shadow_of']}"
@@ -71,6 +77,11 @@ def _participant(run: ReadRun, name: str, number: int) -> Participant:
         best=best.get(run.metric),
         last=last.get(run.metric),
     )
+
+
+def is_taught(name: str, term: Mapping[str, Any]) -> bool:
+    """Tell whether a term teaches a participant, at whichever of its heads."""
+    return Head.of(str(term.get("learner", ""))).participant == name
 
 
 def _names(value: Any) -> list[str]:

@@ -32,6 +32,16 @@ class Group:
         """Those of its runs."""
         return [run.seed for run in self.runs]
 
+    @property
+    def counted(self) -> tuple[ReadRun, ...]:
+        """Those whose scores count: the finished ones; all where none is, because all then tell of their beginning."""
+        return tuple(run for run in self.runs if run.finished) or self.runs
+
+    @property
+    def left_out(self) -> int:
+        """How many do not count."""
+        return len(self.runs) - len(self.counted)
+
 
 def group_runs(runs: Sequence[ReadRun]) -> tuple[Group, ...]:
     """Put runs of the same recipe together, in the order in which their first came.

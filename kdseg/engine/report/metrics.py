@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -24,6 +25,7 @@ BLOCK = 512
 SHADES = 24
 """Stretches of steps with one turn each that a chart can show; where there are more, it shows their shares."""
 _STEP = b'{"kind": "step"'
+_STEP_NUMBER = re.compile(rb'\{"kind": "step", "step": (\d{1,12})\b')
 _PLACE = frozenset({"kind", "step", "epoch", "turn", "seconds", "data_seconds"})
 
 
@@ -88,6 +90,14 @@ class Metrics:
     """How often a value was no number, by name."""
     every: int = 1
     """One of so many blocks of steps was read."""
+    step_lines: int = 0
+    """Lines of steps, with those that were passed over."""
+
+    @property
+    def scale(self) -> float:
+        """How many steps there are for each that was read and says what it took."""
+        read = self.first.steps + sum(one.steps for one in self.seconds.values())
+        return self.step_lines / read if self.every > 1 and read else 1.0
 
 
 def read_all(folder: Path, participants: Collection[str], metric: str) -> Metrics:
@@ -125,16 +135,18 @@ def _lines(path: Path, metrics: Metrics) -> Iterator[bytes]:
         file = path.open("rb")
     except OSError:
         return
-    number = 0
+    passed_over = None
     with file:
         for line in file:
             if not line.endswith(b"\n"):
-                return
+                break
             if line.startswith(_STEP):
-                number += 1
-                if (number - 1) // BLOCK % metrics.every:
-                    continue
-            yield line
+                metrics.step_lines += 1
+                passed_over = line if (metrics.step_lines - 1) // BLOCK % metrics.every else None
+            if line is not passed_over:
+                yield line
+    if passed_over is not None and (found := _STEP_NUMBER.match(passed_over)):
+        metrics.last_step = max(metrics.last_step, int(found[1]))
 
 
 def _numbers(metrics: Metrics, values: dict[str, Any]) -> list[tuple[str, float]]:
@@ -195,6 +207,8 @@ def _add_evaluation(
             if score not in best or number > best[score].value:
                 best[score] = Best(value=number, step=step)
                 better |= {name} if score == metric else set()
+        elif value is None or isinstance(value, float):  # it was evaluated, and is no number: an older one is not its
+            metrics.scores.get(name, {}).pop(score, None)
     for name, found in tables.items():
         metrics.classes.setdefault(name, {}).update(found)
         if name in better or name not in metrics.best_classes:

@@ -22,6 +22,7 @@ BYTES = 8 << 20
 STEPS = 5
 """So many pictures of a series are shown: the first, the last, and some between."""
 SERIES = 24
+"""So many series are shown."""
 AS_IS = 96 << 10
 """Bytes of a PNG that is taken as it lies there."""
 PIXELS = 32_000_000
@@ -62,15 +63,7 @@ def read_pictures(folder: Path, described: dict[str, tuple[str, str]], budget: i
         described: by label, a title and what its pictures show, where the recipe tells.
         budget: pixels that may be decoded.
     """
-    found: dict[str, list[tuple[int | None, Path]]] = {}
-    try:
-        files = sorted((folder / FOLDER).glob("*.png"))
-    except OSError:
-        files = []
-    for file in files:
-        stem = _OF_STEP.fullmatch(file.stem)
-        label, step = (stem[1], int(stem[2])) if stem else (file.stem, None)
-        found.setdefault(label, []).append((step, file))
+    found = _by_label(folder)
     chosen = {
         label: _spread(members)
         for label, members in sorted(found.items(), key=lambda item: (item[0] != "comparison", item[0]))[:SERIES]
@@ -87,6 +80,24 @@ def read_pictures(folder: Path, described: dict[str, tuple[str, str]], budget: i
                 shown.append(Picture(step=step, uri=uri, width=width, height=height, alt=alt))
         series.append(Series(label=label, title=title, caption=caption, pictures=tuple(shown), count=len(found[label])))
     return series
+
+
+def count_more(folder: Path) -> int:
+    """Give how many series of a run are not read: those beyond `SERIES`."""
+    return max(0, len(_by_label(folder)) - SERIES)
+
+
+def _by_label(folder: Path) -> dict[str, list[tuple[int | None, Path]]]:
+    found: dict[str, list[tuple[int | None, Path]]] = {}
+    try:
+        files = sorted((folder / FOLDER).glob("*.png"))
+    except OSError:
+        files = []
+    for file in files:
+        stem = _OF_STEP.fullmatch(file.stem)
+        label, step = (stem[1], int(stem[2])) if stem else (file.stem, None)
+        found.setdefault(label, []).append((step, file))
+    return found
 
 
 def _read_newest_first(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kdseg.engine.report.chart import Chart, draw
+from kdseg.engine.report.facts import is_taught
 from kdseg.engine.report.words import score_name
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ def run_charts(run: ReadRun, participants: Sequence[Participant]) -> list[Group]
             "above 0 they pull together, below 0 against each other.",
             charts=_gradients(run),
         ),
-        Group(id="recorded", title="What callbacks and gates recorded", text="", charts=_recorded(run, participants)),
+        _recorded(run, participants),
     ]
     return [group for group in found if group.charts]
 
 
 def _scores(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
     curves, colours = run.metrics.evaluations, {one.name: one.colour for one in participants}
-    keys = dict.fromkeys([run.metric, *(key for one in run.metrics.scores.values() for key in one)])
+    keys = dict.fromkeys([run.metric, *(key for one in run.metrics.best.values() for key in one)])
     return _drawn(
         draw(
             score_name(key),
@@ -82,7 +83,7 @@ def _scores(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, .
 def _losses(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
     curves, charts, seen = run.metrics.steps, [], set()
     for one in participants:
-        terms = [name for name, term in run.terms.items() if term.get("learner") == one.name]
+        terms = [name for name, term in run.terms.items() if is_taught(one.name, term)]
         seen |= {*terms}
         charts.append(_named(run, f"Loss of {one.name} by term", "loss/", terms))
     others = [name for name in _suffixes(curves, "loss/") if name not in seen]  # where the recipe cannot be read
@@ -112,7 +113,7 @@ def _gradients(run: ReadRun) -> tuple[Chart, ...]:
     )
 
 
-def _recorded(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart, ...]:
+def _recorded(run: ReadRun, participants: Sequence[Participant]) -> Group:
     """Draw what has no chart of its own; values that are told of each participant share one."""
     known = ("loss/", "critic/", "weight/", "lr/", "grad/", "cosine/")
     others = [name for name in run.metrics.steps if not name.startswith(known) and not name.endswith("seconds")]
@@ -123,9 +124,15 @@ def _recorded(run: ReadRun, participants: Sequence[Participant]) -> tuple[Chart,
             what, _, last = name.rpartition("/")
             title, label = (f"{what} by participant", last) if what and last in colours else (name, name)
             charts.setdefault(title, {})[label] = curves.points(name)
-    return _drawn(
-        draw(title, lines, {label: colours.get(label, 0) for label in lines}, run.metrics.last_step, turns=True)
-        for title, lines in [*charts.items()][:MOST_RECORDED]
+    more = len(charts) - MOST_RECORDED
+    return Group(
+        id="recorded",
+        title="What callbacks and gates recorded",
+        text=f"And {more} more, which metrics.jsonl has." if more > 0 else "",
+        charts=_drawn(
+            draw(title, lines, {label: colours.get(label, 0) for label in lines}, run.metrics.last_step, turns=True)
+            for title, lines in [*charts.items()][:MOST_RECORDED]
+        ),
     )
 
 

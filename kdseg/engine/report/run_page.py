@@ -8,7 +8,7 @@ from kdseg.engine.report.classes import class_tables
 from kdseg.engine.report.confusion import read_confusion
 from kdseg.engine.report.facts import lessons, participants_of, state_of, turns_told, verdicts
 from kdseg.engine.report.metrics import finite
-from kdseg.engine.report.pictures import read_pictures
+from kdseg.engine.report.pictures import count_more, read_pictures
 from kdseg.engine.report.recipe_text import marked
 from kdseg.engine.report.run_charts import run_charts
 from kdseg.engine.report.timing import timing_of
@@ -29,6 +29,8 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         one.name: read_confusion(run.folder, one.name) for one in sorted(participants, key=lambda one: not one.heard)
     }
     dropped = run.summary.get("dropped_callbacks")
+    dropped = dropped if isinstance(dropped, dict) else {}
+    told_already = {f"callbacks.{label}: {what}; the run goes on without it" for label, what in dropped.items()}
     return {
         "title": run.name,
         "run": run,
@@ -42,11 +44,12 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
         "groups": run_charts(run, participants),
         "tables": class_tables(run, participants),
         "confusions": {name: found for name, found in confusions.items() if found is not None},
+        "more_series": count_more(run.folder),
         "series": read_pictures(run.folder, _described(run, participants)),
         "timing": timing_of(run),
-        "dropped": dropped if isinstance(dropped, dict) else {},
+        "dropped": dropped,
         "lost": {name: number for name, number in run.metrics.lost.items() if not name.startswith("val/")},
-        "warnings": [line for line in run.log if line.level not in ("INFO", "DEBUG")],
+        "warnings": [line for line in run.log if line.level not in ("INFO", "DEBUG") and line.text not in told_already],
         "environment": [*_environment(run)],
         "recipe": marked(run.recipe_text),
     }
@@ -54,10 +57,12 @@ def run_parts(run: ReadRun) -> dict[str, Any]:
 
 def _facts(run: ReadRun) -> dict[str, Any]:
     """Give the numbers of a run as a whole."""
-    of_steps = run.metrics.first.total + sum(one.total for one in run.metrics.seconds.values())
+    read = run.metrics.first.total + sum(one.total for one in run.metrics.seconds.values())
+    known = finite(run.summary.get("seconds"))
     return {
         "steps": run.summary.get("steps", run.metrics.last_step),
-        "seconds": finite(run.summary.get("seconds")) or of_steps or None,
+        "seconds": known or read * run.metrics.scale or None,
+        "about": not known and run.metrics.every > 1,
         "begun": run.log[0].at if run.log else None,
         "batch_size": run.table("train").get("batch_size"),
         "device": _device(run),

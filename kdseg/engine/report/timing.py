@@ -35,6 +35,8 @@ class Timing:
     """All steps, then those of each turn."""
     first: float | None
     chart: Chart | None
+    about: bool
+    """Whether steps are counted from a part of them."""
 
 
 def timing_of(run: ReadRun) -> Timing | None:
@@ -49,9 +51,12 @@ def timing_of(run: ReadRun) -> Timing | None:
         every.total += one.total
         every.waiting += one.waiting
         every.told += one.told
-    paces = [_pace("all steps after the first", every, size)]
+    scale = metrics.scale
+    paces = [_pace("all steps after the first", every, size, scale)]
     if len(metrics.seconds) > 1:
-        paces += [_pace(f"turn {turn}" if turn else "no turn", one, size) for turn, one in metrics.seconds.items()]
+        paces += [
+            _pace(f"turn {turn}" if turn else "no turn", one, size, scale) for turn, one in metrics.seconds.items()
+        ]
     curves = {"a step": metrics.steps.points("seconds"), "waiting for data": metrics.steps.points("data_seconds")}
     return Timing(
         paces=tuple(pace for pace in paces if pace is not None),
@@ -59,17 +64,18 @@ def timing_of(run: ReadRun) -> Timing | None:
         chart=draw(
             "Seconds", curves, {"a step": 0, "waiting for data": 1}, metrics.last_step, limits=(0.0, 0.0), turns=True
         ),
+        about=metrics.every > 1,
     )
 
 
-def _pace(label: str, found: Seconds, batch_size: int | None) -> Pace | None:
+def _pace(label: str, found: Seconds, batch_size: int | None, scale: float) -> Pace | None:
     if not found.steps:
         return None
     seconds = found.total / found.steps
     known = found.told == found.steps and found.total > 0
     return Pace(
         label=label,
-        steps=found.steps,
+        steps=round(found.steps * scale),
         seconds=seconds,
         images=batch_size / seconds if batch_size is not None and seconds > 0 else None,
         waiting=found.waiting / found.total if known else None,

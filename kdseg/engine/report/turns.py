@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kdseg.engine.report.chart import BOTTOM, COLOURS, LEFT, RIGHT, TOP, steps_scale
+from kdseg.engine.report.facts import is_taught
 
 if TYPE_CHECKING:
     from kdseg.engine.report.facts import Participant
@@ -62,11 +63,10 @@ def turns_of(run: ReadRun, participants: tuple[Participant, ...]) -> Turns | Non
 
 def _colour(run: ReadRun, turn: str, participants: tuple[Participant, ...], number: int) -> int:
     """Give a turn the colour of the one that learns in it, else one of its own."""
-    learners = {
-        term.get("learner") for term in run.terms.values() if turn in (term.get("turn") or ()) and term.get("learner")
-    }
+    terms = [term for term in run.terms.values() if turn in (term.get("turn") or ())]
+    learners = [one for one in participants if any(is_taught(one.name, term) for term in terms)]
     if len(learners) == 1:
-        return next((one.colour % COLOURS for one in participants if one.name in learners), number)
+        return learners[0].colour % COLOURS
     return (len(participants) + number) % COLOURS
 
 

@@ -45,8 +45,12 @@ def save(run: Run) -> None:
     run.processes.wait()
 
 
-def take_up(run: Run) -> None:
+def take_up(run: Run, *, again: bool) -> None:
     """Restore the newest whole checkpoint; without one, what a killed run wrote is begun again.
+
+    Args:
+        run: as it was assembled.
+        again: whether it began before.
 
     Raises:
         KdsegError: where the run is shorter or built otherwise now, or a callback cannot read what it wrote then.
@@ -55,6 +59,8 @@ def take_up(run: Run) -> None:
     if checkpoint is None:
         if any((run.folder / CHECKPOINTS).glob("step-*")):
             log.warning("no checkpoint of this run is whole: it begins again")
+        elif again:
+            log.info("no checkpoint of this run is there: it begins again")
         run.recorder.rewind(0)
         return
     _restore(run, read_checkpoint(checkpoint, parts_of(run)))

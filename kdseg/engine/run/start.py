@@ -110,6 +110,7 @@ def _tell_of_idle_gpus(loaded: LoadedRecipe, processes: Processes) -> None:
 def _train_in(folder: Path, checked: Checked, processes: Processes, console: Callable[[], Hooks] | None) -> Finished:
     began = time.monotonic()
     way_on = f"when that is mended, go on from the last checkpoint: kdseg resume {display_path(folder)}"
+    begun = (folder / LOG).exists()
     logged = log_file(folder / LOG) if processes.is_main else nullcontext()
     with disk_told(folder, way_on), logged, StopSignals.caught() as signals:
         if processes.is_main:
@@ -121,7 +122,7 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
             raise_malloc_thresholds()
         run = assemble(folder, checked, processes, console)
         run.began = began
-        take_up(run)
+        take_up(run, again=begun)
         try:
             train(run, signals)
             return conclude(run)

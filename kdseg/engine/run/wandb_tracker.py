@@ -168,6 +168,9 @@ class WandbTracker:
                 for truth, counts in enumerate(found["matrix"])
                 for predicted, count in enumerate(counts)
             ]
+            if len(pixels) > wandb.Table.MAX_ROWS:  # what is more, it would drop from the end, whatever it says
+                told = (row for row in pixels if row[2])
+                pixels = sorted(told, key=lambda row: -row[2])[: wandb.Table.MAX_ROWS]
             fields = {name: name for name in ("Actual", "Predicted", "nPredictions")}  # as that chart wants them
             chart = wandb.plot_table(
                 "wandb/confusion_matrix/v1", wandb.Table([*fields], pixels), fields, {"title": file.stem}
@@ -181,7 +184,8 @@ class WandbTracker:
         assert self._folder is not None
         for card in sorted(self._folder.glob(f"{MODELS}/*/{CARD}")):
             model = card.parent
-            artifact = wandb.Artifact(f"{_plain(self._run.id)[:90]}-{model.name}", "model", metadata=read_card(model))
+            name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self._run.id)[: 127 - len(model.name)]  # 128 are allowed in all
+            artifact = wandb.Artifact(f"{name}-{model.name}", "model", metadata=read_card(model))
             for file in sorted(model.iterdir()):
                 if file.name != "last.safetensors":
                     artifact.add_file(str(file), policy="immutable")  # as it lies there: no second copy on the disk

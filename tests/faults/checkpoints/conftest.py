@@ -78,7 +78,7 @@ def take_up(kept, checkpoints, caplog):
         caplog.clear()
         run = evolve(kept, folder=checkpoints.parent, recorder=Recorder(None), step=0)
         with caplog.at_level("WARNING", "kdseg"):
-            saving.take_up(run)
+            saving.take_up(run, again=True)
         return run.step, list(caplog.messages)
 
     return take_up

@@ -60,6 +60,7 @@ def test_taps_and_layers_can_be_chosen(kdseg, finished, picture):
         (("--model", "techer"), "no participant 'techer'; did you mean 'teacher'?"),
         (("--tap", "bottleneck", "--every-layer"), "--tap and --every-layer exclude each other"),
         (("-o", "road.jpg"), "road.jpg would be overwritten"),
+        (("-o", "out.pdf"), "out.pdf: a PNG is written; name it .png"),
         (("-o", "nowhere/x.png"), "nowhere/x.png: cannot be written"),
     ],
 )

@@ -128,6 +128,13 @@ def test_a_run_of_which_one_line_is_damaged_is_compared_and_told(kdseg, folder, 
     assert out.splitlines()[-1] == "second/20260101-000000: metrics.jsonl: 1 lines are damaged and left out"
 
 
+def test_a_run_that_is_not_finished_is_told_at_the_end(kdseg, folder, two):
+    (two[1] / "summary.json").unlink()
+    told = "other: not finished; its scores are those so far"
+    assert kdseg("compare", "first", "second").out.splitlines()[-1] == told
+    assert json.loads(kdseg("compare", "first", "second", "--json").out)["notes"] == [told]
+
+
 def test_help_and_comparisons_load_nothing_heavy(two):
     words = ["compare", *map(str, two)]
     assert heavy_imports(f"from kdseg.cli import main; main({words!r})") == []

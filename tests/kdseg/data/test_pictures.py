@@ -46,6 +46,24 @@ def test_a_grid_sets_pictures_in_rows_enlarged_to_whole_pixels():
     assert (sheet[:CAPTION] != 255).any()  # there are words
 
 
+def test_pictures_of_several_shapes_keep_their_proportions():
+    wide, square = np.zeros((100, 300, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)
+    sheet = grid([[wide], [square]], [""])
+    height, width = 200, 600
+    assert sheet.shape[:2] == (CAPTION + 2 * (height + GAP), width)
+    second = CAPTION + height + GAP
+    assert (sheet[CAPTION : CAPTION + height] == 0).all()
+    assert (sheet[second : second + height, :200] == 0).all()
+    assert (sheet[second : second + height, 200:] == 255).all()
+
+
+def test_a_comparison_of_large_images_can_be_shown():
+    mask = np.zeros((1024, 2048), np.uint8)
+    samples = [Sample(image=np.zeros((1024, 2048, 3), np.uint8), mask=mask, id=name) for name in "abcd"]
+    sheet = comparison(samples, {"teacher": [mask] * 4, "student": [mask] * 4}, COLOURS)
+    assert sheet.shape == (CAPTION + 4 * (240 + GAP), 4 * (480 + GAP) - GAP, 3)
+
+
 def test_a_comparison_shows_image_truth_and_predictions(tmp_path):
     image = np.full((160, 80, 3), 9, np.uint8)
     truth, guess = (np.full((160, 80), label, np.uint8) for label in (1, 2))

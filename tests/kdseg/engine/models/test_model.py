@@ -177,6 +177,7 @@ def test_a_model_folder_holds_nothing_of_teachers_and_losses(trained):
     ("path", "model", "message"),
     [
         ("runs/recipe/latest", "studnet", "no model 'studnet'; did you mean 'student'"),
+        ("runs/recipe/latest", "x", "no model 'x'; it has student"),
         ("runs/nothing", None, "no run here"),
         ("runs/recipe/latest/pictures", None, "no run here"),
     ],
@@ -185,6 +186,13 @@ def test_what_is_not_there_is_told(trained, monkeypatch, path, model, message):
     monkeypatch.chdir(trained.parents[2])
     with pytest.raises(KdsegError, match=message):
         kdseg.load(path, model, trust_code=True)
+
+
+def test_a_run_without_any_model_yet_says_so(train):
+    run = train(RECIPE).folder
+    shutil.rmtree(run / "models")
+    with pytest.raises(KdsegError, match="no model 'student'; none is there yet"):
+        kdseg.load(run, "student", trust_code=True)
 
 
 def test_of_two_learners_without_a_student_one_must_be_named(train):

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from kdseg.engine.report.comparison import compare
+from kdseg.engine.report.comparison_text import score_rows
 from kdseg.engine.report.groups import group_runs
 from kdseg.engine.report.named import named_runs
 from kdseg.engine.report.reading import read_run
@@ -143,6 +144,86 @@ def test_runs_that_have_nothing_in_common_are_shown_side_by_side(made, report):
     other = made("b/20260101-000000", recipe={"name": "b", "models": {"solo": {}}}, lines=lines, summed=None)
     rows = {row[0]: row[1:] for row in report(made(), other).table("score")}
     assert rows["solo best mIoU"] == ["–", "0.5000"]
+    told = score_rows(compare([read_run(run) for run in (made("c/20260101-000000"), other)]))
+    assert ("", "", "b", "1", "0.5000", "–", "nothing to compare with") in told
+
+
+def test_runs_that_are_not_finished_are_left_out_and_told(runs, report):
+    first = runs("alone", 1, {1: (0.5, 0.50), 2: (0.5, 0.52)})
+    second = runs("taught", 2, {1: (0.5, 0.53), 2: (0.5, 0.57), 3: (0.5, 0.10)})
+    (second[2] / "summary.json").unlink()
+    comparison = compare([read_run(run) for run in (*first, *second)])
+    for which in ("best", "last"):
+        assert held(comparison, which=which)[1].scores == {1: 0.53, 2: 0.57}
+    assert comparison.classes["student"]["road"][1].scores.keys() == {1, 2}
+    told = "taught: 1 of 3 runs not finished, left out"
+    assert comparison.data()["notes"] == [told]
+    assert [run["counted"] for run in comparison.data()["groups"][1]["runs"]] == [True, True, False]
+    page = report(*first, *second)
+    assert told in [line.text for line in page.find("li")]
+    assert page.table("score")[0][-1] == "taught 2 seeds, 1 not finished, left out"
+
+
+def test_where_no_run_is_finished_all_count_and_that_is_told(runs):
+    first, second = runs("alone", 1, {1: (0.5, 0.5)}), runs("taught", 2, {1: (0.5, 0.3)})
+    (second[0] / "summary.json").unlink()
+    comparison = compare([read_run(run) for run in (*first, *second)])
+    assert held(comparison)[1].scores == {1: 0.3}
+    assert comparison.notes == ("taught: not finished; its scores are those so far",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told", "sure"),
+    [
+        ({"data": {"dataset": {"use": "a", "size": [2, 4]}}}, "data.dataset.size", "one by one; their images differ"),
+        (
+            {"data": {"dataset": {"use": "a"}, "val": {"images": 3}}},
+            "data.val.images",
+            "one by one; their images differ",
+        ),
+        ({"data": {"dataset": {"use": "a"}, "augment": []}}, None, "one by one; their images differ"),
+        ({"data": {"dataset": {"use": "a"}, "store": "disk"}}, None, "paired"),
+        ({"train": {"batch_size": 8}}, None, "one by one; their images differ"),
+        ({"train": {"batch_size": 4, "rate": 2}}, None, "paired"),
+        ({"evaluate": {"metric": "miou", "flip": True}}, "evaluate.flip", "paired"),
+        ({"evaluate": {"metric": "miou", "scales": [1, 2]}}, "evaluate.scales", "paired"),
+    ],
+)
+def test_runs_that_saw_or_were_judged_on_something_else_are_told(made, report, changed, told, sure):
+    data = {"dataset": {"use": "a"}}
+    runs = [
+        made(f"{name}/20260101-00000{seed}", changed={"name": name, "data": data, "seed": seed} | more)
+        for name, more in (("one", {}), ("other", changed))
+        for seed in (1, 2)
+    ]
+    comparison = compare([read_run(run) for run in runs])
+    assert held(comparison)[1].sure == f"2 seeds, {sure}"
+    wanted = () if told is None else (f"other and one were judged otherwise: {told} differ",)
+    assert comparison.notes == wanted
+    assert {*wanted} <= {line.text for line in report(*runs).find("li")}
+
+
+def test_other_classes_are_told(made):
+    def of(name, labels):
+        score = {
+            "kind": "evaluation",
+            "step": 1,
+            "val/student/miou": 0.5,
+            "val/student/iou": dict.fromkeys(labels, 0.5),
+        }
+        return read_run(made(f"{name}/20260101-000000", lines=[score], changed={"name": name, "rate": name}))
+
+    notes = compare([of("one", "ab"), of("same", "ab"), of("other", "abcdefg")]).notes
+    assert notes == ("other has other classes (a, b, c, d and 3 more) than one (a and b)",)
+
+
+def test_what_a_page_of_many_runs_does_not_show_is_told(made, report):
+    many = [
+        made(f"arm{number}/20260101-000000", changed={"name": f"arm{number}", "rate": number}) for number in range(27)
+    ]
+    page = report(*many)
+    assert [one.text for one in page.find("p")].count("And 3 more runs, which are not drawn.") == 2
+    assert "and 40 more: see the scores" in [one.text for one in page.find("li")]
 
 
 def test_a_sweep_stands_for_the_runs_of_its_arms_the_baseline_first(runs, tmp_path):

@@ -27,6 +27,7 @@ def test_every_value_is_within_its_point(values, every):
         for point in points:
             mine = [value for step, value in wanted.items() if point.first <= step <= point.last]
             assert (point.low, point.high, point.count) == (min(mine), max(mine), len(mine))
+            assert {point.first, point.last} <= wanted.keys()
             assert point.mean == pytest.approx(sum(mine) / len(mine), abs=1e-6)
 
 
@@ -48,6 +49,15 @@ def test_one_step_of_a_hundred_thousand_is_seen():
     (spike,) = [point for point in points if point.high == 50.0]
     assert spike.first <= 61_803 <= spike.last
     assert points[-1].last == 100_000
+
+
+def test_a_point_stands_at_the_steps_of_its_values():
+    curves = Curves()
+    for step in range(1, 100_001):
+        curves.add(step, [("loss", 1.0)] + ([("miou", step / 1e5)] if step % 3000 == 0 else []))
+    assert [(point.first, point.last) for point in curves.points("miou")] == [
+        (step, step) for step in range(3000, 100_000, 3000)
+    ]
 
 
 def test_a_name_that_never_came_has_no_points():

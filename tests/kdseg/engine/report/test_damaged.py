@@ -119,6 +119,14 @@ def test_a_file_that_may_not_be_read_is_told(made, report):
     assert "environment.json cannot be read: Is a directory" in [line.text for line in report(folder).find("li")]
 
 
+def test_the_last_score_is_none_where_the_last_evaluation_gave_none(made, report):
+    lines = [{"kind": "evaluation", "step": 1, "val/student/miou": 0.5}]
+    lines.append({"kind": "evaluation", "step": 2, "val/student/miou": None})
+    page = report(made(lines=lines))
+    assert page.table("participant")[2][1:3] == ["0.5000 step 1", "–"]
+    assert page.find("svg", role="img")[0].attrs["aria-label"].startswith("mIoU. student: 0.5 at step 1")
+
+
 def test_of_a_very_long_file_blocks_are_read_and_all_evaluations(made, monkeypatch):
     lines = []
     for step in range(1, 6001):
@@ -136,6 +144,22 @@ def test_of_a_very_long_file_blocks_are_read_and_all_evaluations(made, monkeypat
     turns = {name: sum(point.count for point in found.turns.points(name)) for name in found.turns}
     assert turns["a"] == turns["b"]
     assert found.last_step == 6000
+
+
+def test_of_a_very_long_file_steps_and_time_are_told_for_all_of_it(made, report, monkeypatch):
+    lines = [
+        {"kind": "step", "step": step, "turn": "ab"[step % 2], "seconds": 0.1, "loss/labels": 1.0}
+        for step in range(1, 6001)
+    ]
+    folder = made(lines=lines, summed=None)
+    monkeypatch.setattr("kdseg.engine.report.metrics.MOST_BYTES", (folder / "metrics.jsonl").stat().st_size // 3)
+    page = report(folder)
+    facts = dict(zip((one.text for one in page.find("dt")), (one.text for one in page.find("dd")), strict=True))
+    assert facts["Steps"].split() == ["6", "000"]
+    assert facts["Time"] == "about 10 min 00 s"
+    counts = {row[0]: row[1].split() for row in page.table("steps")[1:]}
+    assert counts["all steps after the first"] == ["about", "5", "997"]
+    assert counts["turn a"] == ["about", "3", "000"]
 
 
 def test_lines_of_json_are_read_strictly(made):

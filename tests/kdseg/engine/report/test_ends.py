@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 
 import pytest
 from html_page import Page
 
 from kdseg.engine.folders.run_folder import find_run, is_finished
 from kdseg.engine.report import write
+from kdseg.engine.report.reading import read_run
 from kdseg.engine.run.start import resume_run, run_recipe
 from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
@@ -68,6 +70,21 @@ def test_an_error_leaves_a_report_that_tells_it(ended):
     assert page_of(run).find("section", class_="bad")[0].text == "What ended it the data is gone"
     assert chip(resume_run(run).folder) in ("finished", "stopped")
     assert not page_of(run).find("section", class_="bad")
+
+
+def test_an_error_before_the_first_checkpoint_is_no_more_once_the_run_begins_again(ended, caplog):
+    caplog.set_level(logging.INFO, "kdseg")
+    run = ended(KdsegError("the data is gone"))
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    seen = []
+
+    class Looks(Hooks):
+        def on_step_end(self, run):
+            seen.append(read_run(run.folder).error)
+
+    assert read_run(run).error == "the data is gone"
+    resume_run(run, console=Looks)
+    assert set(seen) == {None}
 
 
 def test_a_signal_is_no_error(ended):

@@ -76,6 +76,15 @@ def test_what_would_be_too_much_is_left_in_its_folder(made, pictured, report, mo
     assert "3 in pictures/, none of them small enough for this page." in [p.text for p in report(folder).find("p")]
 
 
+def test_series_that_are_too_many_are_counted(made, pictured, report):
+    folder = made()
+    for number in range(27):
+        pictured(folder, f"maps{number}.png", 4, 4)
+    page = report(folder)
+    assert len(shown(page)) == 24
+    assert "And 3 more series in pictures/." in [one.text for one in page.find("p")]
+
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -91,7 +91,10 @@ def test_points_stand_where_their_values_are(made, report):
 
 
 def test_timing_leaves_the_first_step_out(made, report):
-    assert rows(report(made()), "steps") == {
+    page = report(made())
+    told = "The first step took 0.5 s. Evaluations and checkpoints are not in them."
+    assert told in [one.text for one in page.find("p")]
+    assert rows(page, "steps") == {
         "all steps after the first": ["29", "0.131", "30.53", "15 %"],
         "turn study": ["20", "0.1", "40", "20 %"],
         "turn teach": ["9", "0.2", "20", "10 %"],
@@ -168,8 +171,10 @@ def test_what_goes_wrong_stands_at_the_top(made, report):
     folder = made(summed={"steps": 30, "seconds": 1.0, "participants": {}, "dropped_callbacks": {"sheets": "it broke"}})
     (folder / "log.txt").write_text(
         "2026-01-01 00:00:00,123 INFO it begins\n2026-01-01 00:00:01,123 WARNING few images\nof them all\n"
+        "2026-01-01 00:00:02,123 ERROR callbacks.sheets: it broke; the run goes on without it\n"
     )
     lines = [line.text for line in report(folder).find("li")]
+    assert len([line for line in lines if "it broke" in line]) == 1
     assert "The callback sheets was dropped: it broke" in lines
     assert "few images of them all warning, 2026-01-01 00:00:01" in lines
 
@@ -177,6 +182,21 @@ def test_what_goes_wrong_stands_at_the_top(made, report):
 def test_an_early_stop_is_told(made, report):
     folder = made(summed={"steps": 30, "seconds": 1.0, "participants": {}, "stopped": "no rise"})
     assert report(folder).find("p", class_="state")[0].text == "stopped stopped early: no rise"
+
+
+def test_terms_at_further_heads_belong_to_their_participants(made, report):
+    changed = {
+        "terms": {
+            "labels": {"learner": "student.branch2", "source": [], "turn": ["study"]},
+            "mimic": {"learner": "student", "source": ["teacher.ensemble", "student.branch2"], "turn": ["study"]},
+        }
+    }
+    page = report(made(changed=changed))
+    assert rows(page, "participant")["student"][-1] == "the labels, teacher and itself"
+    assert "student 0.3625 mIoU, 0.0500 below teacher (0.4125)" in [line.text for line in page.find("li")]
+    (chart,) = [one for one in page.find("svg", role="img") if "Loss of student" in one.attrs["aria-label"]]
+    assert "labels: 1.98 at step 2" in chart.attrs["aria-label"]
+    assert "mimic: 1 at step 2" in chart.attrs["aria-label"]
 
 
 def test_values_that_were_no_numbers_are_counted(made, report):
@@ -276,6 +296,12 @@ def test_nothing_is_fetched(made, pictured, report, tmp_path):
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert "@import" not in text
     assert "url(" not in text
+
+
+def test_numbers_that_have_no_chart_any_more_are_counted(made, report):
+    page = report(made(lines=[{"kind": "callback", "step": 1} | {f"x{number}": 1.0 for number in range(30)}]))
+    assert len(page.find("svg", role="img")) == 24
+    assert "And 6 more, which metrics.jsonl has." in [one.text for one in page.find("p")]
 
 
 def test_what_a_callback_writes_of_each_participant_is_one_chart(made, report):

@@ -1,10 +1,13 @@
-"""Rows of Weights & Biases: each whole, each once, in order."""
+"""Rows of Weights & Biases: each whole, each once, in order; and what is sent once the last is there."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from attrs import define, field
 
+from kdseg.engine.run import wandb_tracker
 from kdseg.engine.run.wandb_tracker import WandbTracker
 
 
@@ -13,12 +16,18 @@ class Service:
     """Stands for W&B's run."""
 
     rows: list = field(factory=list)
+    artifacts: list = field(factory=list)
+    id: str = "x"
+    offline: bool = True
     ended: int | None = None
     url: str = "https://host.invalid/me/lab/runs/x"
 
     def log(self, row, *, step):
         assert not self.rows or step > self.rows[-1][0], "W&B would drop it"
         self.rows.append((step, row))
+
+    def log_artifact(self, artifact, *, aliases):
+        self.artifacts.append((artifact.name, aliases))
 
     def finish(self, *, exit_code):
         self.ended = exit_code
@@ -105,3 +114,31 @@ def test_after_a_failure_nothing_piles_up_and_the_end_says_so(service, caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     told = tracker.finish(complete=False)
     assert told.startswith("Weights & Biases: stopped (ConnectionError: no route to host)")
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [("Straße=0.5+über-2026", "Stra_e_0.5_ber-2026-student"), ("a" * 200, "a" * 120 + "-student")],
+)
+def test_models_have_names_that_are_taken_there(service, tmp_path, monkeypatch, told, name):
+    (tmp_path / "models/student").mkdir(parents=True)
+    (tmp_path / "models/student/model.json").write_text("{}")
+    monkeypatch.setattr(wandb_tracker, "read_card", lambda _folder: {})
+    service.id = told
+    tracker = WandbTracker(service, tmp_path)
+    assert "stopped" not in str(tracker.finish(complete=True))
+    assert service.artifacts == [(name, ["best"])]
+
+
+def test_of_many_classes_the_largest_cells_are_sent(service, tmp_path):
+    (tmp_path / "confusion").mkdir()
+    labels = [f"class{number}" for number in range(120)]
+    matrix = [[(row + 3 * column) % 9 for column in range(120)] for row in range(120)]
+    said = {"classes": labels, "matrix": matrix}
+    (tmp_path / "confusion/student.json").write_text(json.dumps(said))
+    WandbTracker(service, tmp_path).finish(complete=True)
+    (rows,) = [row["confusion/student"].table.data for _, row in service.rows]
+    assert len(rows) == 10_000
+    counts = sorted((count for row in matrix for count in row), reverse=True)
+    assert sorted((row[2] for row in rows), reverse=True) == counts[:10_000]
+    assert all(matrix[labels.index(truth)][labels.index(predicted)] == count for truth, predicted, count in rows)
