@@ -12,7 +12,7 @@ from kdseg.components import Exporter, RunnerContext
 from kdseg.data.images import byte_batch, resized
 from kdseg.engine.models.model import CARD_FIELDS, SegmentationModel
 from kdseg.engine.models.whole_image import AT_ONCE
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.exports import PRECISIONS
 from kdseg.plugins import load_plugins
 from kdseg.registry import check_requirements
@@ -96,8 +96,20 @@ class ExportedModel(SegmentationModel):
 
     def _run(self, images: Tensor) -> Tensor:
         if self.size is None or len(images) == 1:
+            return self._answer(images)
+        return torch.cat([self._answer(image[None]) for image in images])
+
+    def _answer(self, images: Tensor) -> Tensor:
+        try:
             return self._runner(images.contiguous())
-        return torch.cat([self._runner(image[None].contiguous()) for image in images])
+        except KdsegError:
+            raise
+        except Exception as error:  # of any library
+            count, _, height, width = images.shape
+            raise KdsegError(
+                f"{display_path(self.file)}: cannot run on {count} images of {height}x{width}: "
+                f"{type(error).__name__}: {one_line(error)}"
+            ) from error
 
     @staticmethod
     def _array(classes: Tensor) -> npt.NDArray[np.uint8]:

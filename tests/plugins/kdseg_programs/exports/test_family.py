@@ -7,6 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdseg import KdsegError
 from kdseg.components import BackboneContext, ExportContext, RunnerContext
 from kdseg.engine.deploy.graph import DeployedGraph
 from kdseg.engine.models.model import SegmentationModel
@@ -107,18 +108,29 @@ def test_of_equal_logits_the_first_class_is_taken(request, one_thread, tmp_path,
         assert (runner(images) == graph(images)).float().mean() > 0.999
 
 
-def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thread, tmp_path):
-    from kdseg import KdsegError
-
+@pytest.mark.parametrize(
+    ("decides", "told"),
+    [
+        (lambda shape: shape[2] % 2, "does not hold at 32x32: "),
+        (lambda shape: shape[2] > shape[3], "does not hold at 96x64: "),
+        (lambda shape: shape[2] > 1000, "does not hold for more than 1000 images, rows or columns;"),
+        (lambda shape: shape[2] * shape[3] > 1e6, "does not hold at 1500x1100: "),
+        (lambda shape: shape[3] > 4 * shape[2], "does not hold at 32x4096: "),
+        (lambda shape: shape[0] > 8, "does not hold for more than 8 images, rows or columns;"),
+    ],
+    ids=["odd", "upright", "tall", "large", "thin", "many"],
+)
+def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thread, tmp_path, decides, told):
     class Branching(torch.nn.Conv2d):
         def forward(self, images):
-            return super().forward(images) * (2.0 if images.shape[2] % 2 else 1.0)
+            return super().forward(images) * (2.0 if decides(images.shape) else 1.0)
 
     model = SegmentationModel(Branching(3, 3, 1), CARD).eval()
     graph = DeployedGraph(model, logits=True, seen=None).eval()
 
-    with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH"):
+    with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH") as error:
         written(Pt2File(), graph, tmp_path)
+    assert told in str(error.value)
     written(Pt2File(), graph, tmp_path, (40, 72))
 
 

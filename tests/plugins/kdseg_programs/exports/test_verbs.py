@@ -66,6 +66,15 @@ def test_options_that_a_file_cannot_follow_are_told(onnx_run, onnx_file, kdseg, 
     assert told in err
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_what_a_library_raises_as_it_runs_is_told(onnx_file, monkeypatch, suffix):
+    file = package.load(onnx_file.with_suffix(suffix), trust_code=True)
+    floats = np.zeros((1, 40, 72, 3), np.uint8)
+    monkeypatch.setattr(file._runner, "_session" if suffix == ".onnx" else "_module", None)
+    with pytest.raises(package.KdsegError, match=rf"{suffix}: cannot run on 1 images of 40x72: "):
+        file.predict(floats)
+
+
 def cut(file):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
