@@ -121,7 +121,7 @@ def predict_video(
 
 
 def _writable(rate: float) -> float:
-    """Give the nearest rate that MPEG-4 can state: as a fraction whose numerator, rate times 10, 100, …, has 16 bits."""
+    """Give the nearest rate that MPEG-4 can state: a fraction whose numerator, rate times 10, 100, …, has 16 bits."""
     if not 0 < rate < math.inf:
         return _RATE
     exact, hundredths, most = 65, 655, 65_535

@@ -82,10 +82,17 @@ def test_images_and_videos_go_together(kdseg, run, frames):
 def test_a_rate_that_mpeg4_cannot_state_becomes_the_nearest(kdseg, run, frames, monkeypatch, rate, written):
     write_video("drive.avi", frames)
 
-    class Capture(cv2.VideoCapture):
-        def get(self, key):
-            return rate if key == cv2.CAP_PROP_FPS else super().get(key)
+    class Capture:
+        def __init__(self, path):
+            self.capture = video_capture(path)
 
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+        def get(self, key):
+            return rate if key == cv2.CAP_PROP_FPS else self.capture.get(key)
+
+    video_capture = cv2.VideoCapture
     with monkeypatch.context() as patch:
         patch.setattr(cv2, "VideoCapture", Capture)
         done = kdseg("predict", run, "drive.avi", "-o", "out")
@@ -117,6 +124,23 @@ def test_a_disk_that_is_full_is_told_and_leaves_the_video_before(run, frames):
     assert [(path.name, path.read_bytes()) for path in Path("out").iterdir()] == [
         ("drive_overlay.mp4", b"the one before")
     ]
+
+
+def test_videos_in_a_folder_are_told_of(kdseg, run, frames):
+    Path("drive").mkdir()
+    write_video("drive/one.avi", frames)
+    write_video("drive/two.avi", frames)
+    done = kdseg("predict", run, "drive")
+    assert done.status == 2
+    assert "drive: holds no image (" in done.err
+    assert "it holds 2 videos, each of which must be named by itself" in done.err
+    cv2.imwrite("drive/street.png", frames[0])
+    twice = str(Path("drive/one.avi").resolve())
+    done = kdseg("predict", run, "drive", str(Path("drive/street.png").resolve()), "drive/one.avi", twice)
+    assert done.status == 0, done.err
+    assert "1 images: " in done.out
+    assert "1 videos: " in done.out
+    assert "left out: 1 videos in folders; name each by itself" in done.err
 
 
 def test_mistakes_with_videos_are_told_and_leave_nothing(kdseg, run, frames):
