@@ -133,7 +133,7 @@ def load(
     if folder.is_file():
         from kdseg.engine.models.exported import open_exported
 
-        if model is not None or optimize:
+        if model is not None or which != "best" or optimize:
             raise KdsegError(f"{display_path(folder)}: is an exported file, which runs as it was written")
         return open_exported(folder, trust_code=trust_code)
     if not (folder / CARD).exists():
