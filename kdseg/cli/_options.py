@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kdseg.errors import KdsegError
 from kdseg.recipe.validators import LARGEST_WINDOW, SCALES, SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,6 +23,24 @@ settings_option = click.option(
     metavar="KEY=VALUE",
     help="Change a value of the recipe: a dotted key and a TOML value, as train.epochs=2. May be given again.",
 )
+
+
+which_option = click.option(
+    "--which", type=click.Choice(["best", "last"]), help="Which weights of a run. The best, if left out."
+)
+
+
+def refuse_for_file(file: Path, **options: Any) -> None:
+    """Refuse options that an exported file cannot follow, by name; None was not given.
+
+    Raises:
+        KdsegError: naming the first.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise KdsegError(
+                f"--{name.replace('_', '-')} {value}: {file} is an exported file, which runs as it was written"
+            )
 
 
 def window_size(text: str) -> tuple[int, int]:

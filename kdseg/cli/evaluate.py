@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from kdseg.cli._options import view_options
+from kdseg.cli._options import refuse_for_file, view_options, which_option
 from kdseg.cli._tables import print_rows
 from kdseg.errors import KdsegError
 
@@ -17,7 +17,7 @@ from kdseg.errors import KdsegError
 @click.argument("run", metavar="RUN|FILE", type=click.Path(path_type=Path))
 @click.option("--split", default="val", show_default=True, help="Which split of the run's dataset.")
 @click.option("--model", "models", multiple=True, help="Which learner; may be given again. All, if left out.")
-@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
+@which_option
 @click.option("--metric", "metrics", multiple=True, help="A metric beside those of the recipe; may be given again.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at once. The recipe's, if left out.")
 @view_options
@@ -31,7 +31,7 @@ def command(
     run: Path,
     split: str,
     models: tuple[str, ...],
-    which: str,
+    which: Literal["best", "last"] | None,
     metrics: tuple[str, ...],
     batch_size: int | None,
     data: Path | None,
@@ -58,13 +58,14 @@ def command(
 
         if models:
             raise KdsegError(f"--model {models[0]}: {run} holds one network, in which no model can be named")
+        refuse_for_file(run, which=which, batch_size=batch_size)
         scores = evaluate_file(run, data=data, trust_code=trust_code, **shared)
     else:
         from kdseg.engine.judge.evaluate_run import evaluate_run
 
         if data is not None:
             raise KdsegError(f"--data {data}: is for an exported file; a run's own recipe says its data")
-        scores = evaluate_run(run, models=models, which=which, batch_size=batch_size, **shared)
+        scores = evaluate_run(run, models=models, which=which or "best", batch_size=batch_size, **shared)
     if as_json:
         click.echo(json_text(scores, indent=2))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,12 @@ def command(
     from kdseg.errors import KdsegError
     from kdseg.plugins import load_plugins
 
+    if Path(runtime).is_file():
+        raise KdsegError(f"--runtime {runtime}: is one network, whatever is made; name an exporter, as openvino-bf16")
+    if picture is not None:
+        from kdseg.data.pictures import refuse_unwritable
+
+        refuse_unwritable(picture)
     registry = load_plugins().registry
     networks = [*registry.find("backbone", family).cls.variants()]  # type: ignore[attr-defined] # it is a backbone's
     if not networks:
@@ -106,7 +113,8 @@ def _print(found: Fitted, runtime: str, registry: Registry, picture: Path | None
             ),
         ],
     )
-    click.echo(f"A fitted latency is off by {found.error:.0%} in the median. In a recipe, for the first of them:\n")
+    error = "unknown: one network was measured" if math.isnan(found.error) else f"{found.error:.0%} in the median"
+    click.echo(f"How far a fitted latency is off: {error}. In a recipe, for the first of them:\n")
     click.echo(f"[models.student]\nbackbone = {recipe_line(found.front[0].backbone, registry)}")
     if picture is not None:
         click.echo(f"\npicture: {picture}")

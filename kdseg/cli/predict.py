@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import click
 
-from kdseg.cli._options import view_options
+from kdseg.cli._options import refuse_for_file, view_options, which_option
 
 
 @click.command(short_help="Segment any images.")
 @click.argument("run", metavar="RUN|FILE", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", help="Which learner. The one named student, or the only one, if left out.")
-@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which weights.")
+@which_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True,
     help="Folder for what is written.",
@@ -26,7 +26,7 @@ def command(
     run: Path,
     images: tuple[Path, ...],
     model: str | None,
-    which: Literal["best", "last"],
+    which: Literal["best", "last"] | None,
     output: Path,
     trust_code: bool,
     benchmark: str | None,
@@ -46,12 +46,14 @@ def command(
     from kdseg.cli._console import console_with_log
     from kdseg.engine.judge.predict import predict_files
 
+    if run.is_file():
+        refuse_for_file(run, which=which)
     done = predict_files(
         run,
         images,
         output,
         model=model,
-        which=which,
+        which=which or "best",
         trust_code=trust_code,
         benchmark=benchmark,
         views={name: value for name, value in views.items() if value is not None},
@@ -62,6 +64,8 @@ def command(
         click.echo(f"{done.images} images: {output}/{what}")
     if done.videos:
         click.echo(f"{done.videos} videos: {output}/*_overlay.mp4")
+    if done.left_out:
+        click.echo(f"left out: {done.left_out} videos in folders; name each by itself", err=True)
     if len(done.seconds) == 1 or benchmark is not None:  # no rate, or nobody's question
         return
     rate = len(done.seconds) / done.whole

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(5, 100_000), default=30, show_default=True, help="Of the measurement.")
 @click.option(
-    "--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long it takes, at most."
-)
+    "--seconds", type=click.FloatRange(0), default=60.0, show_default=True,
+    help="After so many it ends, though not before three rounds to warm up and five that count.",
+)  # fmt: skip
 @click.option("--layers", type=click.IntRange(0), default=12, show_default=True, help="How many layers are shown.")
 @click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of the backbone.")
-@click.option("--classes", type=click.IntRange(2, 254), default=19, show_default=True, help="Of the backbone.")
+@click.option("--classes", type=click.IntRange(2, 254), help="Of the backbone. 19, if left out.")
 @click.option("--model", help="Which learner of the run. The one named student, or the only one, if left out.")
 @click.option("--trust-code", is_flag=True, help="Run code that came with the network, where some did.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the layers into this PNG file.")
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 def command(
     subject: str,
     settings: tuple[str, ...],
-    classes: int,
+    classes: int | None,
     model: str | None,
     trust_code: bool,
     runtimes: tuple[str, ...],
@@ -61,6 +62,10 @@ def command(
     from kdseg.engine.profile.profile import find_subject, profile, rounds_told
 
     console = console_with_log()
+    if picture is not None:
+        from kdseg.data.pictures import refuse_unwritable
+
+        refuse_unwritable(picture)
     found = find_subject(subject, settings, classes, model=model, trust_code=trust_code)
     with rounds_told(console, rounds) as on_round:
         result = profile(found, runtimes=runtimes, rounds=rounds, trust_code=trust_code, on_round=on_round, **measured)
@@ -120,8 +125,7 @@ def _runtime(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         f"{told['p50']:.2f}",
         f"{told['low']:.2f} to {told['high']:.2f}",
-        f"{told['p95']:.2f}",
-        f"{told['p99']:.2f}",
+        *("" if told[name] is None else f"{told[name]:.2f}" for name in ("p95", "p99")),
         f"{told['times_as_fast']:.2f}",
         f"{told['images_per_second']:.1f}",
         "unknown" if told["share_of_peak"] is None else f"{told['share_of_peak']:.0%}",

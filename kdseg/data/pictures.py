@@ -110,6 +110,18 @@ def make_folder(path: Path) -> None:
         raise KdsegError(f"{display_path(path)}: no folder can be made here: {error.strerror}") from error
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse the place of a picture before anything is done that would be lost with it.
+
+    Raises:
+        KdsegError: it is a folder, or there is no folder that it would lie in.
+    """
+    if path.is_dir():
+        raise KdsegError(f"{display_path(path)}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise KdsegError(f"{display_path(path)}: cannot be written: there is no folder {display_path(path.parent)}")
+
+
 def write_image(path: Path, image: Image) -> None:
     """Write an RGB picture H×W×3, or a grey one H×W, as PNG.
 

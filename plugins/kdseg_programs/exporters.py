@@ -23,7 +23,7 @@ class OnnxFile(Exporter):
     """A file of ONNX, which ONNX Runtime, TensorRT and many others run: `.onnx`.
 
     Its metadata's entry `kdseg` holds the card as JSON. In int8 weights and features are quantised, per channel, by
-    pairs of QuantizeLinear and DequantizeLinear.
+    pairs of QuantizeLinear and DequantizeLinear; the scores and the convolution that gives them stay float32.
     """
 
     name: ClassVar[str] = "onnx"

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from kdseg import ExportContext
 
 _QUANTISED = ("Conv", "ConvTranspose", "MaxPool", "Concat", "Relu", "Resize")
-"""Operations in int8; those in front of the network and behind it stay as they are."""
+"""Operations in int8; those in front of the network stay as they are, and so does what gives its scores."""
+
+_LAID_OUT = ("Slice", "Resize", "Cast", "Identity")
+"""Operations that scores go through on their way to a decision."""
 
 
 def write_onnx(ctx: ExportContext) -> None:
@@ -69,6 +72,7 @@ def onnx_model(ctx: ExportContext) -> Any:
 
 
 def _quantise(plain: Path, ctx: ExportContext) -> None:
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Images(CalibrationDataReader):  # type: ignore[misc] # the library has no types
@@ -85,10 +89,25 @@ def _quantise(plain: Path, ctx: ExportContext) -> None:
         Images(),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=[*_QUANTISED],
+        nodes_to_exclude=_giving_scores(onnx.load(plain).graph),
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
+
+
+def _giving_scores(graph: Any) -> list[str]:
+    """Name what scores come from, and what they go through: in 256 steps the largest two would often be equal."""
+    producers = {output: node for node in graph.node for output in node.output}
+    wanted = [node.input[0] for node in graph.node if node.op_type == "ArgMax"] or [graph.output[0].name]
+    found = []
+    while wanted:
+        node = producers.get(wanted.pop())
+        if node is not None:
+            found.append(node.name)
+            if node.op_type in _LAID_OUT:
+                wanted.append(node.input[0])
+    return found
 
 
 def read_onnx_card(file: Path) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from kdseg import KdsegError
 from kdseg_programs.exported import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch.export import ExportedProgram
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _PROBES = ((32, 32), (64, 96), (33, 47), (128, 130))
 """Sizes at which a program that takes any must run: multiples of much, and of nothing."""
+_GUARDED = ((1, 96, 64), (1, 32, 4096), (1, 4096, 32), (1, 1500, 1100), (2, 64, 96), (9, 64, 96))
+"""Images, heights and widths for which it must hold: upright, thin and large ones, and several at once."""
+
+_ENDLESS = 2**31
 
 
 @torch.no_grad()
@@ -51,15 +55,31 @@ def traced(ctx: ExportContext) -> ExportedProgram:
 
 def _try_sizes(program: ExportedProgram, example: torch.Tensor) -> None:
     module = program.module()
+    bound = next((one for one in program.range_constraints.values() if one.upper < _ENDLESS), None)
+    if bound is not None:
+        raise _holds_for_some(f"for more than {bound.upper} images, rows or columns", None)
     for height, width in _PROBES:
-        images = example.new_zeros(1, 3, height, width)
-        try:
-            module(images)
-        except Exception as error:
-            raise KdsegError(
-                f"the network decides by the images' size what it does, so what was traced does not hold at "
-                f"{height}x{width}: {_told(error)}; --size HEIGHTxWIDTH writes it for one size alone"
-            ) from error
+        _try(module, example.new_zeros(1, 3, height, width))
+    guards = getattr(module, "_guards_fn", None)  # what was decided by sizes; nothing is calculated
+    for count, height, width in _GUARDED if guards is not None else ():
+        _try(guards, example.new_zeros(1).expand(count, 3, height, width))
+
+
+def _try(module: Callable[[torch.Tensor], object], images: torch.Tensor) -> None:
+    try:
+        module(images)
+    except Exception as error:
+        count, _, height, width = images.shape
+        several = f" for {count} images at once" if count > 1 else ""
+        raise _holds_for_some(f"at {height}x{width}{several}", error) from error
+
+
+def _holds_for_some(where: str, error: Exception | None) -> KdsegError:
+    told = "" if error is None else f": {_told(error)}"
+    return KdsegError(
+        f"the network decides by the images' size what it does, so what was traced does not hold {where}{told}; "
+        "--size HEIGHTxWIDTH writes it for one size alone"
+    )
 
 
 @contextmanager

@@ -56,12 +56,21 @@ def _refuse_unlike(wide: nn.Module, narrow: nn.Module) -> None:
         raise KdsegError(
             "the wider network differs in more than its width: depth, stem, blocks, decoder, normalisation"
         )
+    if _activations(wide) != _activations(narrow):
+        told = ", ".join(sorted(_activations(wide) ^ _activations(narrow)))
+        raise KdsegError(f"the wider network's activation is another one ({told}); they must be alike")
     for name, tensor in ours.items():
         here, there = [*tensor.shape], [*theirs[name].shape]
         if here[2:] != there[2:]:
             raise KdsegError(f"{name}: its kernel is {here[2:]} here and {there[2:]} there; they must be alike")
         if any(few > many for few, many in zip(here, there, strict=True)):
             raise KdsegError(f"{name} is {here} here and {there} there; this network must not be the wider one")
+
+
+def _activations(network: nn.Module) -> set[str]:
+    """Give the kinds of parts without weights; which ones have weights, the tensors' names tell."""
+    plain = [part for part in network.modules() if not [*part.children()] and not [*part.parameters(recurse=False)]]
+    return {type(part).__name__ for part in plain} - {"Dropout2d"}
 
 
 def _sequence(pair: Pair, kept: Tensor) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import define, field, frozen
 
 from kdseg.errors import KdsegError
-from kdseg.metrics.confusion import confusion_matrix, mean_iou
+from kdseg.metrics.confusion import confusion_matrix, iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +74,8 @@ class Comparison:
 
     def told(self) -> dict[str, Any]:
         """Give what was found, as plain data."""
-        before, after = mean_iou(self.before), mean_iou(self.after)
+        there = self.before.sum(1) > 0  # one pixel of a class that no label has would count as an IoU of 0
+        before, after = (float(iou(matrix)[there].mean()) for matrix in (self.before, self.after))
         return {
             "images": self.images,
             "equal_pixels": self.equal / max(self.pixels, 1),
@@ -101,7 +103,9 @@ def refuse_loss(found: dict[str, Any], limits: Limits, precision: str) -> None:
 def _problems(found: dict[str, Any], limits: Limits) -> Iterable[str]:
     if not found["equal_pixels"] >= limits.least_equal:
         yield f"{found['equal_pixels']:.4%} of pixels have the network's class, at least {limits.least_equal:.2%} must"
-    if not found["drop"] <= limits.max_drop:
+    if math.isnan(found["miou_before"]):
+        yield "no image of the check has a labelled pixel; --images says how many are taken"
+    elif not found["drop"] <= limits.max_drop:
         yield (
             f"the mean IoU fell by {found['drop']:.2f} points, from {100 * found['miou_before']:.2f} to "
             f"{100 * found['miou_after']:.2f}; --max-drop {limits.max_drop:g} allows no more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from kdseg.engine.deploy.graph import DeployedGraph
 from kdseg.engine.deploy.images import calibration_images, spread
 from kdseg.engine.folders.files import disk_told, whole_group, write_json
 from kdseg.engine.folders.run_folder import RECIPE, find_run, recipe_digest
-from kdseg.engine.models.exported import ExportedModel, make_exporter, open_exported
+from kdseg.engine.models.exported import ExportedModel, exporter_told, make_exporter, open_exported
 from kdseg.engine.models.model import load, model_folder
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.errors import KdsegError, display_path
@@ -24,7 +25,7 @@ from kdseg.recipe.load import load_recipe
 from kdseg.registry import check_requirements, refuse_unmet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -77,7 +78,7 @@ def export_run(
     Args:
         path: the run.
         settings: what is wanted.
-        output: the file; ``RUN/exports/MODEL-PRECISION`` and the exporter's suffix, where None.
+        output: the file; in ``RUN/exports``, named by the model and what is wanted, where None.
         model: which learner.
         which: its weights.
         trust_code: as `kdseg.load` takes it.
@@ -96,9 +97,10 @@ def export_run(
     entry = _exporter(settings, registry)
     exporter = make_exporter(entry)
     folder = model_folder(run, model)
-    target = output or run / EXPORTS / f"{folder.name}-{settings.precision}{exporter.suffix}"
+    target = output or run / EXPORTS / f"{_default_name(folder.name, settings, which)}{exporter.suffix}"
     if target.suffix != exporter.suffix:
         raise KdsegError(f"--output {display_path(target)}: files of {entry.name} end in {exporter.suffix}")
+    _refuse_strangers(target, exporter)
     reference = load(run, folder.name, which, trust_code=trust_code)
     card = _card(loaded, run, reference, entry, settings) | {"model": folder.name, "weights": which}
     samples = open_split(loaded.recipe, "val")
@@ -108,11 +110,60 @@ def export_run(
     with disk_told(target, then), whole_group(target) as draft:
         file = draft / target.name
         with console.status(f"writing {target.name}"):
-            exporter.build(_context(file, graph, settings, card, loaded))
-        found = _checked(file, graph, card, settings, samples, registry, console)
+            ctx = _context(file, graph, settings, card, loaded)
+            with _named(file, target), exporter_told(settings.to, "write the network"):
+                exporter.build(ctx)
+        with _named(file, target):
+            found = _checked(file, graph, card, settings, samples, registry, console)
         found = _told(target, exporter, draft, settings, card) | found
         write_json(draft / f"{target.name}.json", found)
     return found
+
+
+def _refuse_strangers(target: Path, exporter: Exporter) -> None:
+    """Refuse to write over a file that would lie beside the export, where no export of before had it there.
+
+    Raises:
+        KdsegError: naming it.
+    """
+    there = [path for path in map(target.with_suffix, exporter.beside) if path.exists()]
+    if not there:
+        return
+    ours = False
+    if target.exists():
+        with suppress(KdsegError), exporter_told(exporter.name, "read what is there"):
+            ours = exporter.read(target) is not None
+    if not ours:
+        raise KdsegError(
+            f"{display_path(there[0])}: would be overwritten, and belongs to no export; remove it, or name another "
+            "place by --output"
+        )
+
+
+def _default_name(model: str, settings: ExportSettings, which: str) -> str:
+    """Name a file by all in which exports of a model differ: ``student-int8-512x1024``."""
+    parts = [model, settings.precision]
+    if settings.logits:
+        parts.append("logits")
+    if settings.size is not None:
+        parts.append(f"{settings.size[0]}x{settings.size[1]}")
+    if settings.resize is not None:
+        parts.append(f"resize{settings.resize[0]}x{settings.resize[1]}")
+    if which != "best":
+        parts.append(which)
+    return "-".join(parts)
+
+
+@contextmanager
+def _named(draft: Path, target: Path) -> Iterator[None]:
+    """Name the file that was asked for in errors, where they name the draft of it, which is gone then."""
+    try:
+        yield
+    except KdsegError as error:
+        text = str(error)
+        for folder in (str(draft.parent), display_path(draft.parent)):
+            text = text.replace(folder, display_path(target.parent))
+        raise KdsegError(text) from error
 
 
 def _exporter(settings: ExportSettings, registry: Registry) -> Entry:
@@ -184,7 +235,8 @@ def _checked(
     Raises:
         KdsegError: it lost more than it may, or carries another card.
     """
-    exported = open_exported(file, trust_code=True, registry=registry)
+    with exporter_told(settings.to, "open what it wrote"):
+        exported = open_exported(file, trust_code=True, registry=registry)
     if dict(exported.card) != dict(card):
         raise KdsegError(f"the exporter {settings.to} lost what the file must carry; tell whoever wrote it")
     # A file of one size is held against the network at that size.

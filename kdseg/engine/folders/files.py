@@ -169,13 +169,15 @@ def _disk_error(error: BaseException, draft: Path) -> OSError | None:
     as it made it, is asked again.
     """
     link: BaseException | None = error
+    lost = False
     while link is not None:
+        lost |= isinstance(link, RuntimeError)
         if isinstance(link, OSError) and link.errno is not None:
             return link
         link = link.__cause__
     if said := re.search(r"\(os error (\d+)\)", str(error)):
         return OSError(int(said[1]), os.strerror(int(said[1])))
-    if isinstance(error, RuntimeError):
+    if lost:
         try:
             with tempfile.TemporaryFile(dir=draft.parent) as file:
                 file.write(bytes(1 << 16))

@@ -24,6 +24,7 @@ from kdseg.errors import KdsegError, display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from rich.console import Console
 
@@ -36,6 +37,8 @@ class Predicted:
 
     images: int
     videos: int
+    left_out: int = 0
+    """Videos in folders, which are taken by their own names alone."""
     seconds: list[float] = field(factory=list)
     """Of each image or frame, from the image to its class map."""
     whole: float = 0.0
@@ -77,11 +80,12 @@ def predict_files(
     """
     whole_image = AT_ONCE.changed(views)
     submission = None if benchmark is None else find_submission(run, benchmark, trust_code=trust_code)
-    videos = [path for path in dict.fromkeys(images) if path.suffix.lower() in VIDEOS and path.is_file()]
+    named_videos = {path.resolve(): path for path in images if path.suffix.lower() in VIDEOS and path.is_file()}
+    videos = [*named_videos.values()]
     if videos and submission is not None:
         raise KdsegError(f"{display_path(videos[0])}: is a video, of which {benchmark} takes none")
     named = _plain_files if submission is None else lambda file, _: (Path(submission.file_name(file)),)
-    targets = _targets([path for path in images if path not in videos], output, named)
+    targets = _targets([path for path in images if path.resolve() not in named_videos], output, named)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = load(run, model, which, trust_code=trust_code, device=device)
     if submission is not None:
@@ -92,7 +96,8 @@ def predict_files(
     for folder in sorted({output, *(path.parent for written in targets.values() for path in written)}):
         make_folder(folder)
     refuse_equal_names(videos, output)
-    done = Predicted(images=len(targets), videos=len(videos))
+    left_out = {video.resolve() for path in images if path.is_dir() for video in _files(path, output, VIDEOS)}
+    done = Predicted(images=len(targets), videos=len(videos), left_out=len(left_out - named_videos.keys()))
     began = time.perf_counter()
     for video in videos:
         done.seconds += predict_video(network, video, output, whole_image, console)
@@ -135,7 +140,9 @@ def _targets(
             continue
         targets[file] = tuple(output / path for path in files(file, below))
         other = sources.setdefault(targets[file][0], file)
-        if other != file:
+        if other != file and other.resolve() == file.resolve():  # named twice, once by another path
+            del targets[file]
+        elif other != file:
             raise KdsegError(
                 f"{display_path(other)} and {display_path(file)} would write the same files; name them apart"
             )
@@ -152,11 +159,11 @@ def _image_files(paths: Sequence[Path], output: Path) -> Iterator[tuple[Path, Pa
     """Give the images with the folder of each, as seen from the one that was named."""
     for path in paths:
         if path.is_dir():
-            files = [f for f in sorted(path.rglob("*")) if _is_image(f.relative_to(path)) and not f.is_dir()]
-            if path.resolve() in output.resolve().parents:  # what was written there before is no image to segment
-                files = [file for file in files if output.resolve() not in file.resolve().parents]
+            files = _files(path, output, SUFFIXES)
             if not files:
-                raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(sorted(SUFFIXES))})")
+                videos = len(_files(path, output, VIDEOS))
+                mend = f"; it holds {videos} videos, each of which must be named by itself" if videos else ""
+                raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(sorted(SUFFIXES))}){mend}")
             yield from ((file, file.relative_to(path).parent) for file in files)
         elif path.exists():
             yield path, Path()
@@ -164,6 +171,18 @@ def _image_files(paths: Sequence[Path], output: Path) -> Iterator[tuple[Path, Pa
             raise KdsegError(f"{display_path(path)}: no such image or folder")
 
 
-def _is_image(file: Path) -> bool:
-    """Whether a name is an image's; one with a dot in front is hidden, such as macOS leaves beside copies."""
-    return file.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in file.parts)
+def _files(folder: Path, output: Path, suffixes: AbstractSet[str]) -> list[Path]:
+    """Give the files in a folder and those below it that have one of some suffixes.
+
+    Those with a dot in front are hidden, such as macOS leaves beside copies.
+    """
+    found = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in suffixes
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not file.is_dir()
+    ]
+    if folder.resolve() in output.resolve().parents:  # what was written there before is nothing to segment
+        found = [file for file in found if output.resolve() not in file.resolve().parents]
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -70,45 +71,77 @@ def predict_video(
         The seconds that each frame took to predict.
 
     Raises:
-        KdsegError: it cannot be read or holds no frame, its frames are too small, or no video can be written.
+        KdsegError: it cannot be read or holds no frame, its frames are too small, or no video can be written,
+            or not the whole of it.
     """
     capture = cv2.VideoCapture(str(video))
     if not capture.isOpened():
         raise KdsegError(f"{display_path(video)}: cannot be read as a video")
-    height, width = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-    rate, count = capture.get(cv2.CAP_PROP_FPS) or _RATE, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    rate, count = _writable(capture.get(cv2.CAP_PROP_FPS)), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    target = overlay_file(video, output)
     seconds: list[float] = []
 
     def write(draft: Path) -> None:
         container = draft.with_name(f"{draft.name}.mp4")  # OpenCV chooses the format by the name
-        writer = cv2.VideoWriter(str(container), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+        writer = cv2.VideoWriter(str(container), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         try:
             if not writer.isOpened():
-                raise KdsegError(f"{display_path(overlay_file(video, output))}: no video can be written here")
+                raise KdsegError(
+                    f"{display_path(target)}: no video can be written here: MPEG-4, {size[0]}x{size[1]}, {rate:g} "
+                    "frames a second"
+                )
             for frame in track(
-                _frames(capture), video.name, total=count or None, console=console, transient=True,
+                _frames(capture), video.name, total=count if count > 0 else None, console=console, transient=True,
                 disable=not console.is_terminal,
             ):  # fmt: skip
-                if not seconds:
-                    refuse_small(frame, display_path(video))
-                    whole_image.refuse(*frame.shape[:2])
+                refuse_small(frame, display_path(video))
+                whole_image.refuse(*frame.shape[:2])
                 began = time.perf_counter()
                 mask = network.predict(frame, whole_image)
                 seconds.append(time.perf_counter() - began)
-                writer.write(cv2.cvtColor(overlay(frame, mask, network.palette), cv2.COLOR_RGB2BGR))
+                shown = cv2.cvtColor(overlay(frame, mask, network.palette), cv2.COLOR_RGB2BGR)
+                if shown.shape[1::-1] != size:  # it changes within some videos; the writer would drop the frame
+                    shown = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+                writer.write(shown)
             writer.release()
             if not seconds:
                 raise KdsegError(f"{display_path(video)}: holds no frame that can be read")
+            _refuse_cut(container, target, len(seconds))
             container.replace(draft)
         finally:
             writer.release()
             container.unlink(missing_ok=True)
 
     try:
-        write_whole(overlay_file(video, output), write)
+        write_whole(target, write)
     finally:
         capture.release()
     return seconds
+
+
+def _writable(rate: float) -> float:
+    """Give the nearest rate that MPEG-4 can state: a fraction whose numerator, rate times 10, 100, …, has 16 bits."""
+    if not 0 < rate < math.inf:
+        return _RATE
+    exact, hundredths, most = 65, 655, 65_535
+    return rate if rate <= exact else round(rate, 2) if rate <= hundredths else min(round(rate), most)
+
+
+def _refuse_cut(file: Path, target: Path, frames: int) -> None:
+    """Refuse a video that lacks frames: OpenCV's writer tells nothing of a disk that is full.
+
+    Raises:
+        KdsegError: with how many there are.
+    """
+    capture = cv2.VideoCapture(str(file))
+    found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    if found != frames:
+        raise KdsegError(
+            f"{display_path(target)}: could not be written whole ({max(found, 0)} of {frames} frames); is the disk "
+            "full? Make room, or name another folder by --output"
+        )
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[Image]:

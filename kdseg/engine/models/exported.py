@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,13 +13,13 @@ from kdseg.components import Exporter, RunnerContext
 from kdseg.data.images import byte_batch, resized
 from kdseg.engine.models.model import CARD_FIELDS, SegmentationModel
 from kdseg.engine.models.whole_image import AT_ONCE
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.exports import PRECISIONS
 from kdseg.plugins import load_plugins
 from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -96,8 +97,20 @@ class ExportedModel(SegmentationModel):
 
     def _run(self, images: Tensor) -> Tensor:
         if self.size is None or len(images) == 1:
+            return self._answer(images)
+        return torch.cat([self._answer(image[None]) for image in images])
+
+    def _answer(self, images: Tensor) -> Tensor:
+        try:
             return self._runner(images.contiguous())
-        return torch.cat([self._runner(image[None].contiguous()) for image in images])
+        except KdsegError:
+            raise
+        except Exception as error:  # of any library
+            count, _, height, width = images.shape
+            raise KdsegError(
+                f"{display_path(self.file)}: cannot run on {count} images of {height}x{width}: "
+                f"{type(error).__name__}: {one_line(error)}"
+            ) from error
 
     @staticmethod
     def _array(classes: Tensor) -> npt.NDArray[np.uint8]:
@@ -137,7 +150,7 @@ def read_exported(file: Path, registry: Registry) -> tuple[Entry, Mapping[str, A
         KdsegError: it is no such file, is damaged, or its library is missing.
     """
     entries = registry.of_kind("exporter")
-    takers = [entry for entry in entries if file.suffix == suffix_of(entry)]
+    takers = [entry for entry in entries if file.suffix.lower() == suffix_of(entry)]
     if not takers:
         told = ", ".join(sorted({suffix_of(entry) for entry in entries})) or "none is there"
         raise KdsegError(f"{display_path(file)}: is no exported file; those end in {told}")
@@ -161,6 +174,21 @@ def suffix_of(entry: Entry) -> str:
     """Give the suffix of an exporter's files."""
     assert issubclass(entry.cls, Exporter)
     return entry.cls.suffix
+
+
+@contextmanager
+def exporter_told(name: str, what: str) -> Iterator[None]:
+    """Tell what an exporter raises as what it cannot do; what the disk refuses stays as it is.
+
+    Raises:
+        KdsegError: in place of it.
+    """
+    try:
+        yield
+    except (KdsegError, OSError):
+        raise
+    except Exception as error:  # of any plugin, or its library
+        raise KdsegError(f"exporter {name} cannot {what}: {type(error).__name__}: {one_line(error)}") from error
 
 
 def make_exporter(entry: Entry) -> Exporter:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from kdseg.data.samples import ClassTable
     from kdseg.engine.models.optimised import Precision
+    from kdseg.registry import Registry
 
 CARD = "model.json"
 MODELS = "models"
@@ -132,7 +133,7 @@ def load(
     if folder.is_file():
         from kdseg.engine.models.exported import open_exported
 
-        if model is not None or optimize:
+        if model is not None or which != "best" or optimize:
             raise KdsegError(f"{display_path(folder)}: is an exported file, which runs as it was written")
         return open_exported(folder, trust_code=trust_code)
     if not (folder / CARD).exists():
@@ -266,15 +267,24 @@ def code_of(folder: Path, card: Mapping[str, Any]) -> Path | None:
     return code if _version_of(distribution) is None and code.is_file() else None
 
 
-def backbone_of(folder: Path, card: Mapping[str, Any], *, trust_code: bool = False) -> Backbone:
+def backbone_of(
+    folder: Path, card: Mapping[str, Any], *, trust_code: bool = False, registry: Registry | None = None
+) -> Backbone:
     """Make the component that a model folder's card says.
+
+    Args:
+        folder: the model's.
+        card: what it says.
+        trust_code: run a plugin file that lies in it.
+        registry: where the component is found: a recipe's, whose code runs already. What is installed and what lies in
+            the folder, if left out.
 
     Raises:
         KdsegError: it is not here, is code that is not trusted, or its options do not fit; the text names the card and
             what the model was made with.
     """
     distribution = card["backbone"].split("/")[0]
-    code = code_of(folder, card)
+    code = None if registry is not None else code_of(folder, card)
     if code is not None and not trust_code:
         raise KdsegError(
             f"{display_path(code)}: the network is built by this Python file, which would run with all that you may "
@@ -282,7 +292,7 @@ def backbone_of(folder: Path, card: Mapping[str, Any], *, trust_code: bool = Fal
         )
     try:
         document = {**card["options"], "use": card["backbone"]}
-        registry = load_plugins([] if code is None else [code]).registry
+        registry = registry or load_plugins([] if code is None else [code]).registry
         component = component_from_plain(document, KINDS["backbone"], registry)
     except KdsegError as error:
         version = card.get("plugin_version")

@@ -33,15 +33,35 @@ def optimise(network: nn.Module, device: torch.device, precision: Precision, *, 
         compiled: let torch.compile have it: some ten seconds at the first image of a size.
 
     Raises:
-        KdsegError: its device does not calculate in bf16.
+        KdsegError: its device does not calculate in bf16, or torch.compile has no compiler.
     """
     fold_batch_norms(network)
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise KdsegError("precision='bf16': this GPU does not calculate in it; leave precision out")
     network.to(device, torch.bfloat16 if precision == "bf16" else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     if compiled:
+        _refuse_without_compiler(device)
         network.compile()
     return Graphed(network) if device.type == "cuda" and not compiled else network
+
+
+def _refuse_without_compiler(device: torch.device) -> None:
+    """Refuse torch.compile where it would fail at the first image.
+
+    Raises:
+        KdsegError: there is no C++ compiler.
+    """
+    from torch._inductor import cpp_builder, exc
+
+    if device.type != "cpu":
+        return
+    try:
+        cpp_builder.get_cpp_compiler()
+    except exc.InvalidCxxCompiler as error:
+        raise KdsegError(
+            "torch.compile finds no C++ compiler: install g++, or name one by the variable CXX; without it leave "
+            "compile=True, or the runtime compiled, out"
+        ) from error
 
 
 @torch.no_grad()
@@ -63,7 +83,9 @@ def fold_batch_norms(network: nn.Module) -> int:
         for sequence in network.modules()
         if isinstance(sequence, nn.Sequential)
         for place, (convolution, norm) in enumerate(pairwise(sequence))
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        if isinstance(convolution, nn.Conv2d)
+        and isinstance(norm, nn.BatchNorm2d)
+        and norm.running_mean is not None  # else it takes the statistics of each batch
     ]
     if not parts:
         return 0

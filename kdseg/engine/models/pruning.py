@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from kdseg.components import BackboneContext
-from kdseg.engine.models.model import load
+from kdseg.engine.folders.tensor_files import load_weights
+from kdseg.engine.models.model import backbone_of, read_card
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdseg.components import Backbone
+    from kdseg.registry import Registry
 
 
 def refuse_unprunable(wide: Backbone, narrow: Backbone, classes: int) -> None:
@@ -39,7 +41,9 @@ def refuse_unprunable(wide: Backbone, narrow: Backbone, classes: int) -> None:
         raise KdsegError(f"prune: {error}") from None
 
 
-def prune_from(folder: Path, which: Literal["best", "last"], backbone: Backbone, network: nn.Module) -> None:
+def prune_from(
+    folder: Path, which: Literal["best", "last"], backbone: Backbone, network: nn.Module, registry: Registry | None
+) -> None:
     """Fill a network with the channels of a trained wider one that matter most.
 
     Args:
@@ -47,6 +51,10 @@ def prune_from(folder: Path, which: Literal["best", "last"], backbone: Backbone,
         which: its weights.
         backbone: the network, as a component.
         network: what is filled.
+        registry: the recipe's, which knows the wider one's component, too.
     """
-    device = next(network.parameters()).device
-    backbone.prune(load(folder, which=which, device=device).network, network)
+    card = read_card(folder)
+    ctx = BackboneContext(in_channels=3, num_classes=len(card["classes"]))
+    wide = backbone_of(folder, card, registry=registry).build(ctx)
+    load_weights(wide, folder / f"{which}.safetensors")
+    backbone.prune(wide.to(next(network.parameters()).device), network)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Output, Recipe, Weights
+    from kdseg.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -199,8 +200,17 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
-def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Module) -> Match | None:
+def load_settled(
+    name: str, backbone: Backbone, weights: Weights, network: nn.Module, registry: Registry | None = None
+) -> Match | None:
     """Fill a participant's network with its settled weights; tell what matched, where they are a file's tensors.
+
+    Args:
+        name: the participant.
+        backbone: its network as a component.
+        weights: as `settle_weights` gives them.
+        network: what is filled.
+        registry: the recipe's; where a wider network's component is found, which learners alone are made of.
 
     Raises:
         KdsegError: they cannot be loaded, or do not fit.
@@ -211,7 +221,8 @@ def load_settled(name: str, backbone: Backbone, weights: Weights, network: nn.Mo
     if weights.file is not None:
         return load_from_file(weights, network)
     if weights.prune:
-        prune_from(_model_of(find_run(weights.run), name, weights), weights.which, backbone, network)  # type: ignore[arg-type] # settled
+        folder = _model_of(find_run(weights.run), name, weights)  # type: ignore[arg-type] # settled
+        prune_from(folder, weights.which, backbone, network, registry)
     else:
         load_weights(network, weights_file(name, weights))
     return None
@@ -268,7 +279,8 @@ def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: 
     ours = plain_component(backbone, loaded.plugins.registry)
     theirs = {"use": card["backbone"], **card["options"]}
     if weights.prune:
-        refuse_unprunable(backbone_of(folder, card), backbone, len(card["classes"]))
+        wide = backbone_of(folder, card, registry=loaded.plugins.registry)
+        refuse_unprunable(wide, backbone, len(card["classes"]))
     elif ours != theirs:
         raise KdsegError(f"{display_path(folder)} holds the weights of another network, {_difference(theirs, ours)}")
     _check_data(folder, card["classes"], (card["mean"], card["std"]), loaded.recipe, name)

@@ -12,7 +12,7 @@ import torch
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 WARM_UP = 3
 """Rounds that count for nothing: caches fill, kernels are chosen, clocks rise."""
@@ -105,14 +105,14 @@ def peak_matmul(device: torch.device, dtype: torch.dtype, size: int = 2048) -> t
     return lambda: left @ right, 2.0 * size**3
 
 
-def as_milliseconds(timing: Timing) -> dict[str, float | Sequence[float]]:
-    """Give what is told of a timing, in milliseconds."""
+def as_milliseconds(timing: Timing) -> dict[str, float | None]:
+    """Give what is told of a timing, in milliseconds; a percentile is None where no round lies above it."""
     low, high = timing.interval()
     return {
         "p50": 1000 * timing.median,
         "low": 1000 * low,
         "high": 1000 * high,
-        "p95": 1000 * timing.percentile(0.95),
-        "p99": 1000 * timing.percentile(0.99),
+        "p95": 1000 * timing.percentile(0.95) if len(timing.seconds) >= 20 else None,  # noqa: PLR2004 (1 / (1 - 0.95))
+        "p99": 1000 * timing.percentile(0.99) if len(timing.seconds) >= 100 else None,  # noqa: PLR2004 (likewise)
         "rounds": len(timing.seconds),
     }

@@ -11,9 +11,10 @@ import torch
 
 from kdseg.components import ExportContext, Exporter
 from kdseg.engine.deploy.graph import DeployedGraph
-from kdseg.engine.models.exported import make_exporter, open_exported
+from kdseg.engine.models.exported import exporter_told, make_exporter, open_exported
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.errors import KdsegError
+from kdseg.exports import PRECISIONS
 from kdseg.registry import check_requirements, refuse_unmet
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _CALIBRATED = 4
 """Images of noise for int8, which change no latency."""
+
+
+def exporter_of(runtime: str) -> tuple[str, str]:
+    """Give an exporter's name and the precision: ``openvino-bf16``; fp32 where none is said."""
+    name, _, precision = runtime.rpartition("-")
+    return (name, precision) if precision in PRECISIONS else (runtime, "fp32")
 
 
 @contextmanager
@@ -41,10 +48,9 @@ def drafts(
     Raises:
         KdsegError: there is no such exporter, it does not write that precision, or its libraries are missing.
     """
-    name, _, precision = runtime.partition("-")
+    name, precision = exporter_of(runtime)
     entry = registry.find("exporter", name)
     check_requirements(entry)
-    precision = precision or "fp32"
     assert issubclass(entry.cls, Exporter)
     if precision not in entry.cls.precisions:
         raise KdsegError(f"--runtime {runtime}: {name} writes {', '.join(entry.cls.precisions)}")
@@ -70,18 +76,18 @@ def drafts(
             file = Path(folder) / str(made) / f"network{exporter.suffix}"
             file.parent.mkdir()
             folded = DeployedGraph(SegmentationModel(network, card), logits=False, seen=None).eval().folded()
-            exporter.build(
-                ExportContext(
-                    file=file,
-                    module=folded,
-                    network=folded.network,
-                    example=example,
-                    size=size,
-                    precision=precision,
-                    calibration=lambda: [example] * _CALIBRATED,
-                    card=whole,
-                )
+            ctx = ExportContext(
+                file=file,
+                module=folded,
+                network=folded.network,
+                example=example,
+                size=size,
+                precision=precision,
+                calibration=lambda: [example] * _CALIBRATED,
+                card=whole,
             )
+            with exporter_told(runtime, "write the network"):
+                exporter.build(ctx)
             return open_exported(file, trust_code=True, registry=registry)
 
         yield make

@@ -34,11 +34,13 @@ class LatencyModel:
 
     weights: tuple[float, ...]
     error: float
-    """The median, over the measured networks, of how far the fit to the others is off, as a share."""
+    """The median, over the measured networks, of how far the fit to the others is off, as a share; nan of one."""
 
     @classmethod
     def fit(cls, works: Sequence[Work], milliseconds: Sequence[float]) -> LatencyModel:
         """Fit to networks that were measured, by least squares; its error is found by leaving out one after another."""
+        if len(works) == 1:  # nothing says how latency goes with work
+            return cls((math.log(milliseconds[0]), 0.0, 0.0, 0.0, 0.0), math.nan)
         features = np.stack([_features(work) for work in works])
         logs = np.log(milliseconds)
         misses = []

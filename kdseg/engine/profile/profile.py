@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 GIGA = 1e9
 DEFAULT = ("eager", "channels_last", "optimized", "bf16")
+CLASSES = 19
+"""Of a backbone, where nothing else is said."""
 _LAYER_ROUNDS = 10
 _PLAIN = "channels_last"
 """The runtime by which layers are timed."""
@@ -83,17 +87,33 @@ def subject_of_backbone(name: str, settings: Sequence[str], classes: int) -> Sub
     )
 
 
-def find_subject(text: str, settings: Sequence[str], classes: int, *, model: str | None, trust_code: bool) -> Subject:
+def find_subject(
+    text: str, settings: Sequence[str], classes: int | None, *, model: str | None, trust_code: bool
+) -> Subject:
     """Take a run's learner where there is such a folder, else a backbone of this name.
 
     Raises:
-        KdsegError: it is neither, or options of a backbone are given to a run.
+        KdsegError: it is neither, or options of the one are given to the other.
     """
+    if Path(text).is_file():
+        raise KdsegError(f"{text}: is a file; give the RUN that it came from, and --runtime {text}")
     if not Path(text).is_dir():
-        return subject_of_backbone(text, settings, classes)
+        _refuse_path(text)
+        if model is not None:
+            raise KdsegError(f"--model {model}: is for a run; {text} is a backbone")
+        return subject_of_backbone(text, settings, CLASSES if classes is None else classes)
+    if classes is not None:
+        raise KdsegError(f"--classes {classes}: the network of a run has its own classes; this is a backbone's")
     if settings:
         raise KdsegError(f"--set {settings[0]}: the network of a run is built already; options are a backbone's")
     return subject_of_run(Path(text), model=model, trust_code=trust_code)
+
+
+def _refuse_path(text: str) -> None:
+    """Refuse what can be no backbone's name; ``kdseg/unet1m`` is one."""
+    known = {entry.distribution for entry in load_plugins().registry.of_kind("backbone")}
+    if (os.sep in text or "/" in text) and text.partition("/")[0] not in known:
+        raise KdsegError(f"{text}: no such run, and no backbone")
 
 
 @contextmanager
@@ -145,7 +165,7 @@ def profile(
     layers = count_layers(subject.network, batch, size)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, device=where)
     with _models(subject, (*runtimes, _PLAIN), size=size, device=where, trust_code=trust_code) as models:
-        precisions = {name: precision_of(name, models[name]) for name in runtimes}
+        precisions = {name: precision_of(name, models[name], where) for name in runtimes}
         peaks = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if "bf16" in precisions.values() else {})
         products = {f"peak {name}": peak_matmul(where, dtype) for name, dtype in peaks.items()}
         timings = by_turns(
@@ -171,7 +191,7 @@ def profile(
         "activation_bytes": sum(layer.activation_bytes for layer in layers),
         "machine": _machine(where) | {f"peak_gflops_{name}": value / GIGA for name, value in flops.items()},
         "runtimes": {
-            name: _told(timings[name], timings[runtimes[0]], 2 * macs, flops.get(precisions[name]), batch)
+            name: _told(timings[name], timings[runtimes[0]], 2 * macs, flops.get(precisions[name] or ""), batch)
             for name in runtimes
         },
         "layers": [asdict(layer) for layer in layers],
@@ -202,7 +222,7 @@ def _told(timing: Timing, first: Timing, operations: int, peak: float | None, ba
         **as_milliseconds(timing),
         "times_as_fast": ratio(first, timing),
         "images_per_second": batch / timing.median,
-        # PyTorch has no matrix product in int8 that would say what the most is.
+        # PyTorch has no matrix product in int8 that would say what the most is, and exported files leave the GPU idle.
         "share_of_peak": None if peak is None else operations / timing.median / peak,
     }
 
@@ -225,10 +245,11 @@ def _machine(device: torch.device) -> dict[str, Any]:
 
 
 def _device(name: str) -> torch.device:
-    kinds = ("cpu", "cuda")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise KdsegError(f"--device {name}: cpu, cuda or cuda:N is needed{did_you_mean(name, ('cpu', 'cuda'))}")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a GPU
-        raise KdsegError(f"--device {name}: not here: {one_line(error)}{did_you_mean(name, kinds)}") from error
+        raise KdsegError(f"--device {name}: not here: {one_line(error)}") from error
     return device

@@ -13,7 +13,7 @@ import torch
 from kdseg.engine.models.exported import ExportedModel, open_exported
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.engine.models.optimised import optimise
-from kdseg.engine.profile.drafts import drafts
+from kdseg.engine.profile.drafts import drafts, exporter_of
 from kdseg.errors import KdsegError, did_you_mean
 
 if TYPE_CHECKING:
@@ -55,16 +55,17 @@ def runtime(
         trust_code: open a file even where that can run code of its maker's.
 
     Raises:
-        KdsegError: there is no such runtime; the file cannot be opened, or the exporter's libraries are missing.
+        KdsegError: there is no such runtime; the file cannot be opened or does other work than the network, or the
+            exporter's libraries are missing.
     """
     exporters = [entry.name for entry in registry.of_kind("exporter")]
     if name in RUNTIMES:
         yield lambda network, card: _by_pytorch(name, network, card, device)
-    elif name.partition("-")[0] in exporters:
+    elif Path(name).is_file():
+        yield lambda _network, card: _opened(Path(name), size, card, trust_code=trust_code)
+    elif exporter_of(name)[0] in exporters:
         with drafts(name, size, registry) as make:
             yield make
-    elif Path(name).is_file():
-        yield lambda _network, _card: open_exported(Path(name), trust_code=trust_code)
     else:
         hint = did_you_mean(name, [*RUNTIMES, *exporters])
         known = f"; there are {', '.join(RUNTIMES)}, exporters ({', '.join(exporters)}), and files of kdseg export"
@@ -82,10 +83,32 @@ def _by_pytorch(name: str, network: nn.Module, card: Mapping[str, Any], device: 
     return SegmentationModel(mine, card).eval().to(device)
 
 
-def precision_of(name: str, model: SegmentationModel) -> str:
-    """Give the precision in which a runtime calculates: fp32, bf16 or int8."""
+def _opened(file: Path, size: tuple[int, int], card: Mapping[str, Any], *, trust_code: bool) -> ExportedModel:
+    """Open a file, and refuse one that would be measured doing other work than the network.
+
+    Raises:
+        KdsegError: it cannot be opened, sees images at another size, or tells other classes apart.
+    """
+    model = open_exported(file, trust_code=trust_code)
+    for key in ("size", "resize"):
+        seen = model.card.get(key)
+        if seen is not None and tuple(seen) != size:
+            raise KdsegError(
+                f"--runtime {file}: sees every image at {seen[0]}x{seen[1]} (its {key}), which is other work than at "
+                f"{size[0]}x{size[1]}: measure at that --size, or export another file"
+            )
+    if len(model.classes) != len(card["classes"]):
+        raise KdsegError(
+            f"--runtime {file}: tells {len(model.classes)} classes apart, the network {len(card['classes'])}; measure "
+            "it beside the run that it came from"
+        )
+    return model
+
+
+def precision_of(name: str, model: SegmentationModel, device: torch.device) -> str | None:
+    """Give the precision in which a runtime calculates, fp32, bf16 or int8; None where not on this device."""
     if isinstance(model, ExportedModel):
-        return str(model.card["precision"])
+        return str(model.card["precision"]) if device.type == "cpu" else None
     return "bf16" if name in BF16 else "fp32"
 
 

@@ -69,7 +69,7 @@ def assemble(folder: Path, checked: Checked, processes: Processes, console: Call
     training_scan: Callable[[], Scan] = cache(partial(scan_training, checked))
     participants = build_participants(recipe, len(checked.classes), device)
     for name, backbone, weights in weighted_models(recipe):
-        match = load_settled(name, backbone, weights, participants[name].module)
+        match = load_settled(name, backbone, weights, participants[name].module, checked.loaded.plugins.registry)
         if match is not None and processes.is_main:
             for line in match.told():
                 log.log(logging.INFO if match.is_full else logging.WARNING, "models.%s.weights: %s", name, line)

@@ -26,8 +26,15 @@ def test_people_get_a_table_and_a_line_for_their_recipe(kdseg, folder):
     assert re.match(r"students within the budget, by channels_last: \d of \d networks", done.out)
     (line,) = re.findall(r"^backbone = (.*)$", done.out, re.MULTILINE)
     assert tomllib.loads(f"backbone = {line}")["backbone"]["use"] == "unet"
-    assert re.search(r"off by \d+% in the median", done.out)
+    assert re.search(r"latency is off: \d+% in the median", done.out)
     assert read_rgb(folder / "front.png", upright=False).ndim == 3
+
+
+def test_one_network_within_the_budget_is_enough(kdseg, monkeypatch):
+    monkeypatch.setattr(UNet, "variants", classmethod(lambda _cls: [UNet(base=4, downsamplings=1)]))
+    done = kdseg("fit-student", *SMALL)
+    assert done.status == 0, done.err
+    assert "latency is off: unknown" in done.out
 
 
 def test_programs_get_all_that_is_known(kdseg):
@@ -47,10 +54,13 @@ def test_programs_get_all_that_is_known(kdseg):
         (("--params", "5"), "no network of the family has as few parameters"),
         (("--runtime", "openvin"), "--runtime openvin: no such runtime"),
         (("--backbone", "unet70m"), "--backbone unet70m: names one network, no family to search"),
+        (("--runtime", "fit.onnx"), "--runtime fit.onnx: is one network, whatever is made; name an exporter, as"),
+        (("--picture", "no/front.png"), "no/front.png: cannot be written: there is no folder no"),
         (("--backbone", "unett"), "unknown backbone 'unett'; did you mean 'unet'?"),
     ],
 )
-def test_mistakes_are_told(kdseg, words, told):
+def test_mistakes_are_told(kdseg, folder, words, told):
+    (folder / "fit.onnx").write_bytes(b"")
     done = kdseg("fit-student", *SMALL, *words)
     assert (done.status, done.out) == (2, "")
     assert told in done.err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 
 from kdseg import load
 from kdseg.data.pictures import overlay
+from kdseg.engine.judge import video
 
 FRAMES, RATE = 7, 12.5
 
@@ -73,6 +76,71 @@ def test_images_and_videos_go_together(kdseg, run, frames):
     done = kdseg("predict", run, "one.png", "drive.avi")
     assert done.out == "1 images: predictions/*_mask.png and *_overlay.png\n1 videos: predictions/*_overlay.mp4\n"
     assert "median of 8" in done.err
+
+
+@pytest.mark.parametrize(("rate", "written"), [(120.003, 120.0), (333.333, 333.33), (700.2, 700.0), (0.0, 25.0)])
+def test_a_rate_that_mpeg4_cannot_state_becomes_the_nearest(kdseg, run, frames, monkeypatch, rate, written):
+    write_video("drive.avi", frames)
+
+    class Capture:
+        def __init__(self, path):
+            self.capture = video_capture(path)
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+        def get(self, key):
+            return rate if key == cv2.CAP_PROP_FPS else self.capture.get(key)
+
+    video_capture = cv2.VideoCapture
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "VideoCapture", Capture)
+        done = kdseg("predict", run, "drive.avi", "-o", "out")
+    assert done.status == 0, done.err
+    assert read_video("out/drive_overlay.mp4")[1] == pytest.approx(written)
+
+
+def test_frames_of_another_size_are_not_dropped(kdseg, run, frames, monkeypatch):
+    write_video("drive.avi", frames)
+    monkeypatch.setattr(video, "_frames", lambda _capture: iter([*frames, frames[0].transpose(1, 0, 2)]))
+    done = kdseg("predict", run, "drive.avi", "-o", "out")
+    assert done.status == 0, done.err
+    assert len(read_video("out/drive_overlay.mp4")[0]) == FRAMES + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it needs a limit on files that errors come of")
+def test_a_disk_that_is_full_is_told_and_leaves_the_video_before(run, frames):
+    write_video("drive.avi", frames)
+    Path("out").mkdir()
+    Path("out/drive_overlay.mp4").write_bytes(b"the one before")
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
+        "from kdseg.cli import main; main(sys.argv[1:])"
+    )
+    words = ("predict", run, "drive.avi", "-o", "out")
+    done = subprocess.run([sys.executable, "-c", limited, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "out/drive_overlay.mp4: could not be written whole (" in done.stderr
+    assert [(path.name, path.read_bytes()) for path in Path("out").iterdir()] == [
+        ("drive_overlay.mp4", b"the one before")
+    ]
+
+
+def test_videos_in_a_folder_are_told_of(kdseg, run, frames):
+    Path("drive").mkdir()
+    write_video("drive/one.avi", frames)
+    write_video("drive/two.avi", frames)
+    done = kdseg("predict", run, "drive")
+    assert done.status == 2
+    assert "drive: holds no image (" in done.err
+    assert "it holds 2 videos, each of which must be named by itself" in done.err
+    cv2.imwrite("drive/street.png", frames[0])
+    twice = str(Path("drive/one.avi").resolve())
+    done = kdseg("predict", run, "drive", str(Path("drive/street.png").resolve()), "drive/one.avi", twice)
+    assert done.status == 0, done.err
+    assert "1 images: " in done.out
+    assert "1 videos: " in done.out
+    assert "left out: 1 videos in folders; name each by itself" in done.err
 
 
 def test_mistakes_with_videos_are_told_and_leave_nothing(kdseg, run, frames):

@@ -99,6 +99,7 @@ def test_the_same_width_is_the_same_network():
         (UNet(base=4, downsamplings=2), UNet(base=8, downsamplings=2), "this network must not be the wider one"),
         (UNet(base=8, stem_stride=2), UNet(base=4, stem_stride=4), "its kernel is"),
         (UNet(base=8), UNet(base=4, norm="group"), "differs in more than its width"),
+        (UNet(base=8), UNet(base=4, activation="silu", dropout=0.1), r"activation is another one \(ReLU, SiLU\)"),
     ],
 )
 def test_what_cannot_be_made_of_the_other_is_refused_by_shapes_alone(wide, narrow, told):

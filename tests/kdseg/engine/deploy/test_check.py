@@ -31,6 +31,25 @@ def test_equal_pixels_and_the_mean_iou_of_both_are_counted():
     assert told["max_error"] is None
 
 
+def test_a_class_that_no_label_has_counts_in_neither_mean():
+    comparison = Comparison(num_classes=3)
+    wanted, found, mask = torch.zeros(3, 1, 10, 100, dtype=torch.uint8)
+    wanted[:, 5:] = found[:, 5:] = mask[:, 5:] = 1
+    found[0, 0, 0] = 2
+    comparison.add(wanted, found, mask.long())
+    told = comparison.told()
+    assert told["miou_before"] == 1.0
+    assert told["drop"] == pytest.approx(0.1)
+
+
+def test_images_without_labels_are_told():
+    comparison = Comparison(num_classes=3)
+    classes = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    comparison.add(classes, classes, torch.full((1, 2, 2), 255))
+    with pytest.raises(KdsegError, match="no image of the check has a labelled pixel"):
+        refuse_loss(comparison.told(), LIMITS, "fp32")
+
+
 def test_the_largest_error_of_a_logit_is_kept_and_no_number_is_the_worst():
     comparison = compared([[0, 1], [1, 1]])
     comparison.add_logits(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]))

@@ -84,6 +84,14 @@ def test_a_network_that_would_say_something_else_is_left_as_it_is():
         assert torch.equal(network(images), wanted)
 
 
+def test_a_norm_without_running_statistics_is_left_as_it_is():
+    parts = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    network = nn.Sequential(*parts, nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)).eval()
+    with torch.no_grad():
+        assert fold_batch_norms(network) == 1
+    assert network[1] is parts[1]
+
+
 @pytest.mark.parametrize(("options", "share"), [({}, 0.9999), ({"precision": "bf16"}, 0.99)])
 def test_the_classes_of_a_trained_network_stay(train, options, share):
     run = train(RECIPE).folder

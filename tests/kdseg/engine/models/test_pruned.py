@@ -36,6 +36,32 @@ loss = "pixel_kl"
 steps = 4
 """
 
+UNET = '{ use = "unet", base = '
+OWN = """
+from typing import ClassVar
+
+from attrs import frozen
+
+from kdseg import hookimpl
+from kdseg_unet import UNet1M
+from kdseg_unet.options import UNet
+
+
+@frozen(kw_only=True)
+class Own(UNet1M):
+    \"\"\"A UNet.\"\"\"
+
+    name: ClassVar[str] = "own"
+
+    def build(self, ctx):
+        return UNet(base=self.base, downsamplings=2).build(ctx)
+
+
+@hookimpl
+def kdseg_backbones():
+    return [Own]
+"""
+
 
 class Begin(Hooks):
     """Keeps the student as it begins."""
@@ -63,6 +89,17 @@ def test_a_student_begins_with_the_wider_ones_best_channels_and_learns_on(train,
     # The saved recipe names run and file; running it again gives the same student.
     again = train("", extends=str(run.folder / "recipe.toml"), name="again")
     assert_same(weights(again, "student"), weights(run, "student"))
+
+
+def test_a_wider_network_may_be_built_by_a_plugin_file_that_the_recipe_names(train, load, folder):
+    (folder / "own.py").write_text(OWN, encoding="utf-8")
+    own = '{ use = "own", base = '
+    plugins = 'plugins = ["own.py", "parts.py", "part_losses.py"]\n'
+    load(plugins + WIDE.replace(UNET, own).replace(", downsamplings = 2", ""), name="wide")
+    narrow = NARROW[NARROW.index("[models.student]") :].partition("[terms")[0].replace(UNET, own)
+    labels = WIDE[WIDE.index("[terms") :]
+    run = train(plugins + narrow.replace(", downsamplings = 2", "") + labels)
+    assert (run.folder / "models/student/best.safetensors").exists()
 
 
 def test_what_cannot_be_made_of_the_other_is_told_before_training(train, wide):

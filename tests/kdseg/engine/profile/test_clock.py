@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdseg.engine.profile import clock
-from kdseg.engine.profile.clock import LEAST, WARM_UP, Timing, by_turns, peak_matmul, ratio
+from kdseg.engine.profile.clock import LEAST, WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 
 CPU = torch.device("cpu")
 
@@ -54,6 +54,12 @@ def test_it_ends_early_but_never_before_some_rounds(monkeypatch):
     found = by_turns({"a": lambda: None}, device=CPU, rounds=1000, seconds=3)
     assert len(found["a"].seconds) == LEAST
     assert found["a"].median == 1.0
+
+
+@pytest.mark.parametrize(("rounds", "known"), [(19, (False, False)), (20, (True, False)), (100, (True, True))])
+def test_a_percentile_is_told_where_a_round_lies_above_it(rounds, known):
+    told = as_milliseconds(Timing(tuple(range(1, rounds + 1))))
+    assert (told["p95"] is not None, told["p99"] is not None) == known
 
 
 def test_a_ratio_is_taken_round_by_round():

@@ -62,9 +62,9 @@ def lawful(monkeypatch):
     monkeypatch.setattr(module, "prediction", prediction)
 
 
-def search(budget, **options):
+def search(budget, family=FAMILY, **options):
     return fit_student(
-        FAMILY,
+        family,
         budget,
         size=(64, 64),
         classes=5,
@@ -95,6 +95,12 @@ def test_every_student_holds_the_budget_and_none_that_does_is_worth_more(lawful)
         assert one.measured == pytest.approx(law(one.work))
         assert not [other for other in worth if other != mine and all(np.greater_equal(other, mine))]
     assert [one.parameters for one in found.front] == sorted((one.parameters for one in found.front), reverse=True)
+
+
+def test_of_one_network_alone_nothing_is_known_of_the_fit(lawful):
+    found = search(Budget(), FAMILY[:1])
+    assert [one.backbone for one in found.front] == FAMILY[:1]
+    assert math.isnan(found.error)
 
 
 def test_budgets_that_nothing_holds_are_told(lawful):

@@ -58,6 +58,28 @@ class Full(Pt2File):
 
 
 @frozen(kw_only=True)
+class Raising(Pt2File):
+    """Fails while it writes."""
+
+    name: ClassVar[str] = "raising"
+    suffix: ClassVar[str] = ".raising"
+
+    def build(self, ctx):
+        raise ValueError("a message of over 2 GB")
+
+
+@frozen(kw_only=True)
+class Unopened(Pt2File):
+    """Fails while it opens."""
+
+    name: ClassVar[str] = "unopened"
+    suffix: ClassVar[str] = ".unopened"
+
+    def open(self, file, ctx):
+        raise ValueError(f"cannot open {file}")
+
+
+@frozen(kw_only=True)
 class Lacking(Pt2File):
     """Needs a library that nobody has."""
 
@@ -83,4 +105,4 @@ class Witness(Pt2File):
 
 @hookimpl
 def kdseg_exporters():
-    return [Shifted, Forgetful, Full, Lacking, Witness]
+    return [Shifted, Forgetful, Full, Lacking, Raising, Unopened, Witness]

@@ -7,6 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdseg import KdsegError
 from kdseg.components import BackboneContext, ExportContext, RunnerContext
 from kdseg.engine.deploy.graph import DeployedGraph
 from kdseg.engine.models.model import SegmentationModel
@@ -41,14 +42,15 @@ def settled(options):
     return network
 
 
-def written(exporter, graph, folder, size=None):
-    """Export a graph in float32, and open the file."""
+def written(exporter, graph, folder, size=None, precision="fp32"):
+    """Export a graph, and open the file."""
     card = CARD | {"output": "logits" if graph.logits else "classes"}
     folded = graph.folded()
     example = torch.rand(2, 3, 323, 451) if size is None else torch.rand(1, 3, *size)
     ctx = ExportContext(
-        file=folder / f"net{exporter.suffix}", module=folded, network=folded.network, size=size, precision="fp32",
-        example=example if graph.logits else (example * 255).to(torch.uint8), calibration=list, card=card,
+        file=folder / f"net{exporter.suffix}", module=folded, network=folded.network, size=size, precision=precision,
+        example=example if graph.logits else (example * 255).to(torch.uint8), card=card,
+        calibration=lambda: [example if graph.logits else (example * 255).to(torch.uint8)],
     )  # fmt: skip
     exporter.build(ctx)
     assert exporter.read(ctx.file) == card
@@ -113,18 +115,29 @@ def test_of_equal_logits_the_first_class_is_taken(exporter, one_thread, tmp_path
         assert (runner(images) == graph(images)).float().mean() > 0.999
 
 
-def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thread, tmp_path):
-    from kdseg import KdsegError
-
+@pytest.mark.parametrize(
+    ("decides", "told"),
+    [
+        (lambda shape: shape[2] % 2, "does not hold at 32x32: "),
+        (lambda shape: shape[2] > shape[3], "does not hold at 96x64: "),
+        (lambda shape: shape[2] > 1000, "does not hold for more than 1000 images, rows or columns;"),
+        (lambda shape: shape[2] * shape[3] > 1e6, "does not hold at 1500x1100: "),
+        (lambda shape: shape[3] > 4 * shape[2], "does not hold at 32x4096: "),
+        (lambda shape: shape[0] > 8, "does not hold for more than 8 images, rows or columns;"),
+    ],
+    ids=["odd", "upright", "tall", "large", "thin", "many"],
+)
+def test_a_network_that_decides_by_the_size_is_refused_but_for_one_size(one_thread, tmp_path, decides, told):
     class Branching(torch.nn.Conv2d):
         def forward(self, images):
-            return super().forward(images) * (2.0 if images.shape[2] % 2 else 1.0)
+            return super().forward(images) * (2.0 if decides(images.shape) else 1.0)
 
     model = SegmentationModel(Branching(3, 3, 1), CARD).eval()
     graph = DeployedGraph(model, logits=True, seen=None).eval()
 
-    with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH"):
+    with pytest.raises(KdsegError, match=r"decides by the images' size .* --size HEIGHTxWIDTH") as error:
         written(Pt2File(), graph, tmp_path)
+    assert told in str(error.value)
     written(Pt2File(), graph, tmp_path, (40, 72))
 
 
@@ -143,3 +156,22 @@ def test_classes_decided_before_the_last_enlargement_are_the_networks_at_odd_siz
             wanted = graph(images)
         assert wanted.unique().numel() > 1
         assert (runner(images) == wanted).float().mean() > 0.999  # the others are equal but for rounding
+
+
+@pytest.mark.parametrize("logits", [False, True], ids=["classes", "logits"])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_the_scores_of_onnx_in_int8_are_not_rounded_to_its_steps(libraries, one_thread, tmp_path, stem_stride, logits):
+    import onnx
+
+    network = settled(UNet(base=3, downsamplings=2, stem_stride=stem_stride))
+    graph = DeployedGraph(SegmentationModel(network, CARD), logits=logits, seen=None).eval()
+    written(OnnxFile(), graph, tmp_path, (40, 72), "int8")
+    program = onnx.load(tmp_path / "net.onnx").graph
+    producers = {output: node for node in program.node for output in node.output}
+    decisions = [node.input[0] for node in program.node if node.op_type == "ArgMax"] or [program.output[0].name]
+    for scores in decisions:
+        source = producers[scores]
+        while source.op_type == "Slice":
+            source = producers[source.input[0]]
+        assert source.op_type in ("Conv", "ConvTranspose")
+    assert any(node.op_type == "QuantizeLinear" for node in program.node)

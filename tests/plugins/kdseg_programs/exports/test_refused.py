@@ -27,6 +27,8 @@ def left(run):
         (("--to", "shifted", "--precision", "int8"), "; --max-drop 1 allows no more. Nothing was left. The likely"),
         (("--to", "forgetful"), "the exporter forgetful lost what the file must carry"),
         (("--to", "full"), "student-fp32.full: No space left on device; nothing was left of the export; make room"),
+        (("--to", "raising"), "exporter raising cannot write the network: ValueError: a message of over 2 GB"),
+        (("--to", "unopened"), "/exports/student-fp32.unopened"),
         (("--to", "lacking"), "needs kdseg-no-such-library>=2 (not installed): pip install 'kdseg-no-such-library>=2'"),
         (("--to", "onxn"), "unknown exporter 'onxn'; did you mean 'onnx'?"),
         (("--to", "onnx", "--precision", "bf16"), "--precision bf16: not by the exporter onnx: ONNX Runtime has no"),
@@ -71,6 +73,19 @@ def test_a_disk_that_is_full_is_told_by_every_exporter(request, export, run, to,
     assert status == 2, err
     assert f"student-fp32{suffix}: File too large; nothing was left of the export" in err
     assert left(run) == []
+
+
+def test_a_file_that_would_lie_beside_is_not_overwritten(export, run, openvino):
+    stranger = run / "exports" / "student-fp32.bin"
+    stranger.parent.mkdir()
+    stranger.write_bytes(b"of somebody else")
+    status, _, err = export("--to", "openvino", "--images", "1")
+    assert status == 2
+    assert "student-fp32.bin: would be overwritten, and belongs to no export" in err
+    assert stranger.read_bytes() == b"of somebody else"
+    stranger.unlink()
+    for _ in range(2):  # what an export left is written over
+        assert export("--to", "openvino", "--images", "1").status == 0
 
 
 def test_an_export_that_fails_leaves_the_one_before(export, run):

@@ -83,7 +83,7 @@ def test_logits_are_within_rounding_and_take_views(export, run, libraries):
     status, out, err = export("--to", "onnx", "--logits", "--json", "--images", "2")
     assert status == 0, err
     assert 0 < json.loads(out)["max_error"] < 1e-3
-    file, model = package.load(run / "exports" / "student-fp32.onnx"), package.load(run)
+    file, model = package.load(run / "exports" / "student-fp32-logits.onnx"), package.load(run)
     images = torch.rand(2, 3, 45, 70)
     with torch.no_grad():
         assert torch.allclose(file(images), model(images), atol=1e-3)
@@ -94,7 +94,8 @@ def test_logits_are_within_rounding_and_take_views(export, run, libraries):
 def test_a_file_of_one_size_answers_at_the_size_of_any_image(export, run, libraries):
     status, _, err = export("--to", "onnx", "--size", "40x72", "--images", "2")
     assert status == 0, err
-    file = package.load(run / "exports" / "student-fp32.onnx")
+    written = run / "exports" / "student-fp32-40x72.onnx"
+    file = package.load(written.rename(written.with_suffix(".ONNX")))
     image = np.random.default_rng(0).integers(0, 256, (3, 81, 100, 3), dtype=np.uint8)
     assert file.predict(image).shape == (3, 81, 100)
 
@@ -102,4 +103,4 @@ def test_a_file_of_one_size_answers_at_the_size_of_any_image(export, run, librar
 def test_a_network_sees_images_at_another_size_where_the_file_resizes(export, run, libraries):
     status, _, err = export("--to", "onnx", "--resize", "32x64", "--images", "2", "--min-equal", "0.999")
     assert status == 0, err
-    assert carried(run / "exports" / "student-fp32.onnx")["resize"] == [32, 64]
+    assert carried(run / "exports" / "student-fp32-resize32x64.onnx")["resize"] == [32, 64]

@@ -8,8 +8,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import kdseg as package
+from kdseg.engine.profile.runtimes import precision_of
 
 
 def test_pictures_are_predicted_by_a_file(onnx_run, onnx_file, kdseg, tmp_path):
@@ -54,6 +56,10 @@ def test_a_file_away_from_its_run_is_evaluated_on_the_data_of_a_recipe(onnx_run,
         (("evaluate", "FILE", "--flip"), "gives classes alone, and windows, scales and mirrored views are made one"),
         (("evaluate", "RUN", "--data", "a.toml"), "--data a.toml: is for an exported file"),
         (("predict", "FILE", ".", "--model", "student"), "is an exported file, which runs as it was written"),
+        (("predict", "FILE", ".", "--which", "best"), "--which best: "),
+        (("evaluate", "FILE", "--which", "last"), "--which last: "),
+        (("evaluate", "FILE", "--batch-size", "2"), "--batch-size 2: "),
+        (("profile", "unet1m", "--runtime", "FILE", "--classes", "5"), "classes apart, the network 5; measure"),
     ],
     ids=lambda words: "-".join(words) if isinstance(words, tuple) else "",
 )
@@ -64,6 +70,37 @@ def test_options_that_a_file_cannot_follow_are_told(onnx_run, onnx_file, kdseg, 
     status, _, err = kdseg(*(places.get(word, word) for word in words))
     assert status == 2
     assert told in err
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_what_a_library_raises_as_it_runs_is_told(onnx_file, monkeypatch, suffix):
+    file = package.load(onnx_file.with_suffix(suffix), trust_code=True)
+    floats = np.zeros((1, 40, 72, 3), np.uint8)
+    monkeypatch.setattr(file._runner, "_session" if suffix == ".onnx" else "_module", None)
+    with pytest.raises(package.KdsegError, match=rf"{suffix}: cannot run on 1 images of 40x72: "):
+        file.predict(floats)
+
+
+def test_a_file_has_no_other_weights(onnx_file):
+    with pytest.raises(package.KdsegError, match="is an exported file"):
+        package.load(onnx_file, which="last")
+
+
+def test_a_file_that_does_other_work_is_not_measured(onnx_run, kdseg):
+    done = kdseg("export", str(onnx_run), "--to", "pt2", "--size", "40x72", "--images", "1")
+    assert done.status == 0, done.err
+    file = str(onnx_run / "exports" / "student-fp32-40x72.pt2")
+    for size, status in (("40x72", 0), ("64x96", 2)):
+        few = ("--size", size, "--rounds", "5", "--threads", "1", "--trust-code")
+        done = kdseg("profile", str(onnx_run), "--runtime", file, *few)
+        assert done.status == status, done.err
+    assert "sees every image at 40x72 (its size), which is other work than at 64x96" in done.err
+
+
+def test_an_exported_file_has_no_share_of_a_gpus_peak(onnx_file):
+    file = package.load(onnx_file)
+    assert precision_of(onnx_file.name, file, torch.device("cpu")) == "fp32"
+    assert precision_of(onnx_file.name, file, torch.device("cuda")) is None
 
 
 def cut(file):
