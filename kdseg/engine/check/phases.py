@@ -88,7 +88,6 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     recipe, found = loaded.recipe, Found(loaded)
     classes = _classes(found)
     participants, matches = _build(found, len(classes))
-    _build_callbacks(found, participants)
     augmentation = augmentation_of(recipe)
     opened = _open_splits(found, world, len(classes))
     train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
@@ -96,6 +95,7 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     per_epoch = steps_per_epoch(len(train), recipe.train.batch_size, recipe.unlabelled_images)
     plan = Plan(recipe=recipe, steps_per_epoch=per_epoch)
     shapes, memory = _fit(found, world, plan, participants, len(classes), size)
+    _build_callbacks(found, participants)
     return Checked(
         loaded=loaded,
         plan=plan,
@@ -160,15 +160,6 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
         check_tracking(recipe)
     found.end_of_phase()
     return participants, {name: match for name, match in matches.items() if match is not None}
-
-
-def _build_callbacks(found: Found, participants: Mapping[str, Participant]) -> None:
-    """Let callbacks see the recipe."""
-    recipe = found.loaded.recipe
-    for label, callback in recipe.callbacks.items():
-        with found.at(f"callbacks.{label}"):
-            callback.build(callback_context(recipe, label, participants))
-    found.end_of_phase()
 
 
 def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:
@@ -306,6 +297,15 @@ def _fit(
                 check_critic(recipe.terms[name], term)
     found.end_of_phase()
     return shapes, memory
+
+
+def _build_callbacks(found: Found, participants: Mapping[str, Participant]) -> None:
+    """Let callbacks see the recipe."""
+    recipe = found.loaded.recipe
+    for label, callback in recipe.callbacks.items():
+        with found.at(f"callbacks.{label}"):
+            callback.build(callback_context(recipe, label, participants))
+    found.end_of_phase()
 
 
 def _has_batch_norm(participants: Iterable[Participant]) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from start_up import stays_within
 
 from kdseg.components import BackboneContext
 from kdseg.recipe.load import load_recipe
@@ -162,16 +160,7 @@ def test_quick_loads_no_heavy_library(write):
 
 @pytest.mark.parametrize(("words", "budget"), [(["--quick"], 0.5), ([], 10.0)])
 def test_it_stays_within_its_budget(words, budget):
-    """The budget is for an idle machine, where wall time is CPU time; a busy one stretches the former alone."""
-
-    def cpu_seconds() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    before = cpu_seconds()
-    command = [sys.executable, "-m", "kdseg", "check", "online_alternating", *words]
-    subprocess.run(command, check=True, capture_output=True)
-    assert cpu_seconds() - before < budget
+    assert stays_within(["check", "online_alternating", *words], budget)
 
 
 def test_the_timeline_tells_who_learns_what_from_whom(kdseg):
