@@ -53,7 +53,7 @@ class LayerImages(Callback):
     """Draws what the stages of networks make of validation images, or how learner and source differ there.
 
     The pictures are `pictures/LABEL-PARTICIPANT-STEP.png`, with `between` `pictures/LABEL-difference-STEP.png`. A
-    network sees an image at once, at its own size.
+    network sees an image at once, by no windows; images of another size than the first are brought to that.
     """
 
     name: ClassVar[str] = "layer_images"

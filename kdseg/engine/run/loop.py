@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from kdseg.errors import KdsegError
 from kdseg.recipe.schema import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from kdseg.engine.machine.signals import StopSignals
     from kdseg.engine.run.state import Run
@@ -132,9 +133,22 @@ def _evaluate_where_due(run: Run, signals: StopSignals) -> bool:
     run.refuse_lost_values()
     signals.ending = "this evaluation"
     judgements = run.evaluate()
+    _warn_of_no_score(run, judgements)
     run.emit("on_evaluation_end")
     refuse_collapse(run, judgements)
     return True
+
+
+def _warn_of_no_score(run: Run, judged: Collection[str]) -> None:
+    metric = run.recipe.evaluate.metric
+    lost = [name for name in judged if math.isnan(run.scores[name][metric])]
+    if lost and run.is_main:
+        log.warning(
+            "step %d: %s of %s is nan, so nothing says which weights are best; are the validation images labelled?",
+            run.step,
+            metric,
+            " and ".join(lost),
+        )
 
 
 def _save_where_due(run: Run, *, interrupted: bool) -> bool:
