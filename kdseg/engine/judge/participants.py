@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.learn.build import build_participants
 from kdseg.engine.models.model import model_folder
-from kdseg.engine.models.weights import load_settled, weighted_models
+from kdseg.engine.models.settled import load_settled
+from kdseg.engine.models.weights import weighted_models
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.recipe.schema import Frozen
 

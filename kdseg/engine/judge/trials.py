@@ -10,7 +10,8 @@ from torch import nn
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.learn.class_map import class_map_of
 from kdseg.engine.models.model import CARD, load, model_folder, read_card
-from kdseg.engine.models.weights import model_from_file, weighted_models, weights_file
+from kdseg.engine.models.settled import model_from_file, weights_file
+from kdseg.engine.models.weights import weighted_models
 from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen

@@ -40,12 +40,13 @@ def optimise(network: nn.Module, device: torch.device, precision: Precision, *, 
         raise KdsegError("precision='bf16': this GPU does not calculate in it; leave precision out")
     network.to(device, torch.bfloat16 if precision == "bf16" else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     if compiled:
-        _refuse_without_compiler(device)
+        if device.type == "cpu":
+            _refuse_without_compiler()
         network.compile()
     return Graphed(network) if device.type == "cuda" and not compiled else network
 
 
-def _refuse_without_compiler(device: torch.device) -> None:
+def _refuse_without_compiler() -> None:
     """Refuse torch.compile where it would fail at the first image.
 
     Raises:
@@ -53,8 +54,6 @@ def _refuse_without_compiler(device: torch.device) -> None:
     """
     from torch._inductor import cpp_builder, exc
 
-    if device.type != "cpu":
-        return
     try:
         cpp_builder.get_cpp_compiler()
     except exc.InvalidCxxCompiler as error:

@@ -7,18 +7,16 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import torch
 from attrs import evolve
 
-from kdseg.components import BackboneContext
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import find_run, is_finished, runs_of
 from kdseg.engine.folders.shards import weights_digest
-from kdseg.engine.folders.tensor_files import load_weights
-from kdseg.engine.models.file_weights import load_from_file, match_file
-from kdseg.engine.models.model import CARD, SegmentationModel, backbone_of, card_of, model_folder, read_card
+from kdseg.engine.models.file_weights import match_file
+from kdseg.engine.models.model import CARD, backbone_of, read_card
 from kdseg.engine.models.programs import open_program
-from kdseg.engine.models.pruning import prune_from, refuse_unprunable
+from kdseg.engine.models.pruning import refuse_unprunable
+from kdseg.engine.models.settled import model_of
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.schema import Frozen, Learner
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
     from kdseg.recipe.schema import Output, Recipe, Weights
-    from kdseg.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +110,7 @@ def _classes_of(loaded: LoadedRecipe, name: str, weights: Weights) -> tuple[str,
     if weights.recipe is not None:
         return source_recipe(loaded, weights).recipe.data.dataset.class_table().names
     if weights.run is not None:
-        return tuple(read_card(_model_of(find_run(weights.run), name, weights))["classes"])
+        return tuple(read_card(model_of(find_run(weights.run), name, weights))["classes"])
     card = None if weights.file is None else _card_beside(weights.file)
     return None if card is None else tuple(card["classes"])
 
@@ -200,59 +197,6 @@ def _found(name: str, recipe: Path, places: Sequence[LoadedRecipe]) -> Path | No
     return run
 
 
-def load_settled(
-    name: str, backbone: Backbone, weights: Weights, network: nn.Module, registry: Registry | None = None
-) -> Match | None:
-    """Fill a participant's network with its settled weights; tell what matched, where they are a file's tensors.
-
-    Args:
-        name: the participant.
-        backbone: its network as a component.
-        weights: as `settle_weights` gives them.
-        network: what is filled.
-        registry: the recipe's; where a wider network's component is found, which learners alone are made of.
-
-    Raises:
-        KdsegError: they cannot be loaded, or do not fit.
-    """
-    if backbone.program:
-        open_program(backbone, weights, network)
-        return None
-    if weights.file is not None:
-        return load_from_file(weights, network)
-    if weights.prune:
-        folder = _model_of(find_run(weights.run), name, weights)  # type: ignore[arg-type] # settled
-        prune_from(folder, weights.which, backbone, network, registry)
-    else:
-        load_weights(network, weights_file(name, weights))
-    return None
-
-
-def model_from_file(loaded: LoadedRecipe, name: str) -> SegmentationModel:
-    """Load a frozen participant whose weights are a file, as `kdseg.load` does one that a run trained.
-
-    Where it has a `class_map` its logits are of its own classes.
-
-    Raises:
-        KdsegError: the file is not there, or does not fit.
-    """
-    data, spec = loaded.recipe.data, loaded.recipe.models[name]
-    assert isinstance(spec, Frozen)
-    classes = data.dataset.class_table()
-    ctx = BackboneContext(in_channels=3, num_classes=len(spec.classes or classes), mean=data.mean, std=data.std)
-    network = spec.backbone.build(ctx)
-    load_settled(name, spec.backbone, spec.weights, network)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
-    backbone = plain_component(spec.backbone, loaded.plugins.registry)
-    return SegmentationModel(network, card_of(backbone, classes, data.mean, data.std)).eval()
-
-
-def weights_file(name: str, weights: Weights) -> Path:
-    """Give the file of a run that settled weights name."""
-    assert weights.run is not None
-    return _model_of(find_run(weights.run), name, weights) / f"{weights.which}.safetensors"
-
-
 def _source_model(recipe: Recipe, name: str, weights: Weights) -> str:
     learners = [label for label, model in recipe.models.items() if isinstance(model, Learner)]
     wanted = weights.model or (name if name in learners else None)
@@ -265,16 +209,10 @@ def _source_model(recipe: Recipe, name: str, weights: Weights) -> str:
     return wanted
 
 
-def _model_of(run: Path, name: str, weights: Weights) -> Path:
-    if weights.model is None and (run / "models" / name / CARD).exists():
-        return model_folder(run, name)
-    return model_folder(run, weights.model)
-
-
 def _weights_file(loaded: LoadedRecipe, name: str, backbone: Backbone, weights: Weights) -> Path:
     """Find the file and hold it against the participant's network and the hash that the recipe states."""
     assert weights.run is not None
-    folder = _model_of(find_run(weights.run), name, weights)
+    folder = model_of(find_run(weights.run), name, weights)
     card = read_card(folder)
     ours = plain_component(backbone, loaded.plugins.registry)
     theirs = {"use": card["backbone"], **card["options"]}

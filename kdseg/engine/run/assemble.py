@@ -26,7 +26,8 @@ from kdseg.engine.learn.terms import Fusing
 from kdseg.engine.learn.turns import TurnState
 from kdseg.engine.machine.sharding import Sharded
 from kdseg.engine.models.model import card_of
-from kdseg.engine.models.weights import load_settled, weighted_models
+from kdseg.engine.models.settled import load_settled
+from kdseg.engine.models.weights import weighted_models
 from kdseg.engine.run.callbacks import Callbacks
 from kdseg.engine.run.recorder import Recorder
 from kdseg.engine.run.state import Run
