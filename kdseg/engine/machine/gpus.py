@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+import psutil
 import torch
 
 MEBIBYTE = 2**20
@@ -21,7 +22,7 @@ def gpu_is_here() -> bool:
 def available_memory() -> int | None:
     """Give the bytes free on the device that a run would take: a GPU's, or the machine's; None where nobody tells."""
     if not gpu_is_here():
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(psutil.virtual_memory().available)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # torch declares no types for it
         return int(torch.cuda.mem_get_info()[0])
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]

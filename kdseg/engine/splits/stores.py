@@ -6,10 +6,11 @@ import hashlib
 import logging
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from attrs import evolve
 
 from kdseg.cache import cache_folder
@@ -138,11 +139,7 @@ def _make(path: Path, split: Split, registry: Registry, where: str, workers: int
 def _free(folder: Path, where: str) -> int:
     """Give the bytes that are free: in memory, those that no process would miss."""
     free = shutil.disk_usage(folder).free
-    if where == "memory":
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = min(free, 1024 * int(line.split()[1]))
-    return free
+    return min(free, int(psutil.virtual_memory().available)) if where == "memory" else free
 
 
 def _folder(where: str) -> Path:
@@ -161,6 +158,8 @@ def _locked(path: Path, name: str) -> Iterator[None]:
         except FileNotFoundError:  # somebody removed the folder, which was empty, in between
             continue
         except OSError as error:
+            if isinstance(error, FileExistsError) and not (path.parent.is_file() or path.parent.is_symlink()):
+                continue  # likewise, between two looks of mkdir
             raise KdsegError(
                 f"{path}: cannot be written: {error.strerror}; it is where data.store keeps samples"
             ) from error
@@ -230,8 +229,14 @@ def _taken(path: Path, *, make: bool) -> int | None:
 
 def _remove_unused(folder: Path, pattern: str, *, locked: bool = False) -> None:
     """Remove what no process holds: stores, drafts of killed processes and, unless this one holds them, their locks."""
-    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
-        return
+    with suppress(FileNotFoundError):  # it was never made, or another process removes it at the same time
+        if folder.stat().st_uid == os.getuid():
+            _remove_files(folder, pattern, locked=locked)
+            with suppress(OSError):  # something is in use
+                folder.rmdir()
+
+
+def _remove_files(folder: Path, pattern: str, *, locked: bool) -> None:
     files = [file for kind in (pattern, f".{pattern}") for file in folder.glob(kind)]
     for file in sorted(files, key=lambda file: file.suffix == ".lock"):
         place = file.name.removeprefix(".")[:PLACE]
@@ -246,7 +251,3 @@ def _remove_unused(folder: Path, pattern: str, *, locked: bool = False) -> None:
                 stack.callback(os.close, handle)
             else:
                 file.unlink(missing_ok=True)
-    try:
-        folder.rmdir()
-    except OSError:  # something is in use
-        return

@@ -202,6 +202,19 @@ def test_two_that_start_at_once_make_it_once(folder, opened, together, where):
     assert made == 2 if where == "disk" else 2 <= made <= 4
 
 
+def test_the_folder_is_made_and_removed_by_several_at_once(folder, together):
+    """Whoever finds it empty removes it, at any moment of another's work."""
+
+    def starter():
+        place = folder / "shm" / "store"
+        for _ in range(2000):
+            with stores._locked(place / f"{'a' * stores.PLACE}.lock", "train"):
+                pass
+            stores._remove_unused(place, "*")
+
+    assert together(3, starter) == [0, 0, 0]
+
+
 def test_too_little_room_is_told_before_anything_is_written(folder, train, monkeypatch):
     usage = shutil.disk_usage(folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
