@@ -5,27 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 
 from kdseg.components import ClassShares, MetricContext
-from kdseg.data.defects import gathered
-from kdseg.data.images import refuse_small, refuse_small_scale
-from kdseg.data.loader import eval_batches, steps_per_epoch, train_steps
-from kdseg.data.samples import Sample
+from kdseg.data.loader import steps_per_epoch
 from kdseg.data.views import view_augmentation
 from kdseg.engine.check.advice import advice
+from kdseg.engine.check.images import open_splits, try_loading
 from kdseg.engine.check.memory import step_memory
-from kdseg.engine.check.parts import (
-    IMAGES_READ,
-    check_critic,
-    check_head,
-    check_output_folder,
-    check_samples,
-    check_shares,
-    check_tracking,
-    check_unlabelled_share,
-    try_forward,
-)
+from kdseg.engine.check.parts import check_critic, check_head, check_output_folder, check_tracking, try_forward
 from kdseg.engine.check.plan import check_plan
 from kdseg.engine.check.problems import Found
 from kdseg.engine.learn.build import META, all_taps, build_gate, build_participants, build_term, tap_shapes, term_taps
@@ -37,23 +25,18 @@ from kdseg.engine.learn.watched import callback_context
 from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.programs import cannot_learn
 from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
-from kdseg.engine.models.whole_image import WholeImage
-from kdseg.engine.splits.feeds import augmentation_of, unlabelled_of, views_of
-from kdseg.engine.splits.open import open_unlabelled, refuse_unknown, resampled_split, split_context
+from kdseg.engine.splits.feeds import augmentation_of
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import numpy as np
-    import numpy.typing as npt
-
     from kdseg.data.augment import Augmentation
     from kdseg.data.samples import ClassTable, Samples
+    from kdseg.engine.learn.build import TermTaps
     from kdseg.engine.learn.participants import Participant
     from kdseg.engine.models.file_weights import Match
     from kdseg.recipe.load import LoadedRecipe
-    from kdseg.recipe.schema import Recipe
 
 
 @frozen(kw_only=True, eq=False)
@@ -89,12 +72,15 @@ def check(loaded: LoadedRecipe, world: int = 1) -> Checked:
     classes = _classes(found)
     participants, matches = _build(found, len(classes))
     augmentation = augmentation_of(recipe)
-    opened = _open_splits(found, world, len(classes))
+    opened = open_splits(found, world, len(classes))
     train, val, unlabelled = opened["train"], opened["val"], opened.get("unlabelled")
-    size = _try_loading(found, world, opened, augmentation)
+    size = try_loading(found, world, opened, augmentation)
     per_epoch = steps_per_epoch(len(train), recipe.train.batch_size, recipe.unlabelled_images)
     plan = Plan(recipe=recipe, steps_per_epoch=per_epoch)
-    shapes, memory = _fit(found, world, plan, participants, len(classes), size)
+    batch = recipe.train.batch_size // (world * recipe.train.micro_batches)
+    taps = _try_networks(found, plan, participants, batch, len(classes), size)
+    memory = step_memory(participants, batch, size)
+    shapes = _try_terms(found, taps, participants, len(classes), size)
     _build_callbacks(found, participants)
     return Checked(
         loaded=loaded,
@@ -162,108 +148,19 @@ def _build(found: Found, num_classes: int) -> tuple[dict[str, Participant], dict
     return participants, {name: match for name, match in matches.items() if match is not None}
 
 
-def _open_splits(found: Found, world: int, num_classes: int) -> dict[str, Samples]:
-    """Open both splits, and the unlabelled images where there are some, and read the first samples of each."""
-    recipe = found.loaded.recipe
-    data, train = recipe.data, recipe.train
-    opened: dict[str, Samples] = {}
-    for split in ("train", "val"):
-        dataset = data.for_split(split)
-        key = "data.dataset" if dataset is data.dataset else f"data.{split}"
-        with found.at(key):
-            samples = dataset.build(split_context(recipe, split))
-            with found.at("data.resample"):
-                samples = resampled_split(recipe, split, samples)
-            opened[split] = _open(found, key, split, num_classes, samples)
-    if data.unlabelled is not None:
-        with found.at("data.unlabelled.split"):
-            refuse_unknown(data.unlabelled.dataset, data.unlabelled.split)
-            with found.at("data.unlabelled.dataset"):
-                samples = open_unlabelled(recipe, data.unlabelled)
-                opened["unlabelled"] = _open(found, "data.unlabelled.dataset", "unlabelled", num_classes, samples)
-    if "train" in opened:
-        with found.at("train.batch_size"):
-            check_shares(train, world)
-            if data.unlabelled is not None:
-                with found.at("data.unlabelled.share"):
-                    check_unlabelled_share(train, data.unlabelled, world)
-            split = "the training split" if data.resample is None else "the training split, resampled,"
-            steps_per_epoch(len(opened["train"]), train.batch_size, recipe.unlabelled_images, split=split)
-    found.end_of_phase()
-    return opened
-
-
-def _open(found: Found, key: str, split: str, num_classes: int, samples: Samples) -> Samples:
-    """Tell what is wrong with a split as far as its listing and its first samples show."""
-    for defect in gathered(map(str, getattr(samples, "defects", ()))):
-        found.add(key, defect)
-    check_samples(samples, split, num_classes)
-    return samples
-
-
-def _try_loading(
-    found: Found, world: int, opened: Mapping[str, Samples], augmentation: Augmentation
-) -> tuple[int, int]:
-    """Load as the run will, and give height and width of the training images."""
-    recipe, train, val = found.loaded.recipe, opened["train"], opened["val"]
-    height = width = 0
-    with found.at("data.augment"):
-        augmentation.check(train[0])
-        images = _first_batch(recipe, world, opened, augmentation)
-        refuse_small(images[0], "a training image, augmented,")
-        height, width = images.shape[1:3]
-        for name, model in recipe.models.items():
-            if model.view is not None:
-                with found.at(f"models.{name}.view.scale"):
-                    refuse_small_scale(height, width, model.view.scale)
-        for name, view in views_of(recipe).items():
-            with found.at(f"models.{name}.view.augment"):
-                view.check(Sample(image=images[0], mask=None, id="augmented"))
-    with found.at("evaluate.batch_size"):
-        batch_size = min(recipe.evaluate.batch_size or recipe.train.batch_size, IMAGES_READ)
-        judged = next(eval_batches(val, batch_size=batch_size, workers=0)).images
-        with found.at("evaluate.scales"):
-            WholeImage.of(recipe.evaluate, batch_size).refuse(*judged.shape[1:3])
-    found.end_of_phase()
-    return height, width
-
-
-def _first_batch(
-    recipe: Recipe, world: int, opened: Mapping[str, Samples], augmentation: Augmentation
-) -> npt.NDArray[np.uint8]:
-    """Load the images of a first micro-batch, or of a part of it where it has many."""
-    parts = world * recipe.train.micro_batches
-    extra = unlabelled_of(recipe, opened.get("unlabelled"))
-    if extra is not None:
-        extra = evolve(extra, images=min(extra.images // parts, IMAGES_READ))
-    share = min((recipe.train.batch_size - recipe.unlabelled_images) // parts, IMAGES_READ)
-    steps = train_steps(
-        opened["train"],
-        augmentation,
-        seed=recipe.seed,
-        batch_size=share + (0 if extra is None else extra.images),
-        micro_batches=1,
-        last_step=1,
-        workers=0,
-        unlabelled=extra,
-    )
-    return next(steps)[0].images.numpy()
-
-
-def _fit(
+def _try_networks(
     found: Found,
-    world: int,
     plan: Plan,
     participants: Mapping[str, Participant],
+    batch: int,
     num_classes: int,
     size: tuple[int, int],
-) -> tuple[dict[str, dict[str, tuple[int, int, int]]], int]:
-    """See whether plan, sizes, taps and losses fit together."""
+) -> dict[str, TermTaps]:
+    """See whether plan, schedules and sizes fit together, and give the taps of each term."""
     recipe = found.loaded.recipe
     check_plan(found, plan)
     with found.at("turns.gate"):
         TurnState(plan, build_gate(recipe))
-    batch = recipe.train.batch_size // (world * recipe.train.micro_batches)
     heads = {}
     for name, participant in participants.items():
         if isinstance(participant.spec, Learner) and plan.learner_steps[name]:
@@ -281,7 +178,18 @@ def _fit(
         with found.at(f"terms.{name}.loss"):
             taps[name] = term_taps(spec, participants)
     found.end_of_phase()
-    memory = step_memory(participants, batch, size)
+    return taps
+
+
+def _try_terms(
+    found: Found,
+    taps: Mapping[str, TermTaps],
+    participants: Mapping[str, Participant],
+    num_classes: int,
+    size: tuple[int, int],
+) -> dict[str, dict[str, tuple[int, int, int]]]:
+    """See whether losses take the shapes that taps have, and give the shapes."""
+    recipe = found.loaded.recipe
     shapes = {}
     for name, wanted in all_taps(taps, recipe).items():
         with found.at(f"models.{name}.backbone"):
@@ -296,7 +204,7 @@ def _fit(
             with found.at(f"terms.{name}.critic"):
                 check_critic(recipe.terms[name], term)
     found.end_of_phase()
-    return shapes, memory
+    return shapes
 
 
 def _build_callbacks(found: Found, participants: Mapping[str, Participant]) -> None:
