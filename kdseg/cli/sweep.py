@@ -112,5 +112,9 @@ def _print_table(read: SweepFile, done: Conducted, *, as_json: bool) -> None:
     for note in text_notes(done.table):
         click.echo(note)
     folder = display_path(read.folder)
-    places: list[tuple[Any, ...]] = [("picture", f"{folder}/{PICTURE}"), ("table", f"{folder}/{PAGE}, {TABLE}")]
+    places: list[tuple[Any, ...]] = [
+        ("picture", f"{folder}/{PICTURE}"),
+        ("table", f"{folder}/{PAGE}, {TABLE}"),
+        ("all runs on one page", f"kdseg report {folder}"),
+    ]
     print_rows("where", places)

@@ -117,7 +117,8 @@ def test_a_sweep_that_is_killed_goes_on_and_makes_nothing_twice(kdseg, study):
     lines = out.splitlines()
     assert lines[0] == "study: miou of student"
     assert lines[2].split()[:4] == ["alone", "2", "of", "2"]
-    assert "picture  runs/sweeps/study/comparison.png" in lines[-2]
+    assert lines[-3].split() == ["picture", "runs/sweeps/study/comparison.png"]
+    assert lines[-1].endswith("  kdseg report runs/sweeps/study")
     out = kdseg("sweep", "study.toml", "--dry-run").out
     assert out.startswith("runs/sweeps/study: 6 runs, 0 of them to be made\n")
 
