@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from kdseg.data.submission import Submission
+    from kdseg.engine.models.model import SegmentationModel
+    from kdseg.engine.models.whole_image import WholeImage
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -101,6 +105,19 @@ def predict_files(
     began = time.perf_counter()
     for video in videos:
         done.seconds += predict_video(network, video, output, whole_image, console)
+    done.seconds += _predict_images(network, targets, submission, whole_image, console)
+    done.whole = time.perf_counter() - began
+    return done
+
+
+def _predict_images(
+    network: SegmentationModel,
+    targets: Mapping[Path, Sequence[Path]],
+    submission: Submission | None,
+    whole_image: WholeImage,
+    console: Console,
+) -> Iterator[float]:
+    """Write what is wanted of each image, and give the seconds from the image to its class map."""
     each = track(targets.items(), "predicting", console=console, transient=True, disable=not console.is_terminal)
     for file, written in each:
         image = read_rgb(file, upright=submission is None)  # a benchmark's truth lies as its images are stored
@@ -108,15 +125,13 @@ def predict_files(
         whole_image.refuse(*image.shape[:2])
         at = time.perf_counter()
         mask = network.predict(image, whole_image)
-        done.seconds.append(time.perf_counter() - at)
+        yield time.perf_counter() - at
         if submission is None:
             pictures = [mask, overlay(image, mask, network.palette)]
         else:
             pictures = [np.array(submission.values, np.uint8)[mask]]
         for path, picture in zip(written, pictures, strict=True):
             write_image(path, picture)
-    done.whole = time.perf_counter() - began
-    return done
 
 
 def _plain_files(file: Path, below: Path) -> tuple[Path, ...]:
