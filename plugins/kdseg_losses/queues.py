@@ -11,11 +11,11 @@ from kdseg_losses.similarity import unit
 class EmbeddingQueues(nn.Module):
     """A ring of unit vectors for each class.
 
-    What is read at a step is what was there before the step: what the step itself adds is not seen by it. So a loss
-    stays a function of its inputs however often it is called at a step, and micro-batches may come in any order. (A
-    queue so short that a step overwrites all of it gives nothing.)
+    What is read at a step is what was there before the step: what the step itself adds waits for the next one. So a
+    loss stays a function of its inputs however often it is called at a step, and micro-batches may come in any order.
 
-    All is in buffers: they are checkpointed, and equal on all processes where the same is added on all of them.
+    All is in buffers: they are checkpointed, with what waits, and equal on all processes where the same is added on all
+    of them.
     """
 
     entries: Tensor
@@ -24,17 +24,19 @@ class EmbeddingQueues(nn.Module):
     """Where each class's next vector goes."""
     filled: Tensor
     """How many vectors each class has."""
-    fresh: Tensor
-    """How many of them the present step added; of no meaning between steps, and so in no checkpoint."""
+    waiting: list[Tensor]
+    """What steps up to the present one have added, and nobody sees yet."""
 
     def __init__(self, num_classes: int, length: int, channels: int) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.length = length
         self._progress: float | None = None
+        self.waiting = []
         self.register_buffer("entries", torch.zeros(num_classes * length + 1, channels))
-        for name in ("heads", "filled", "fresh"):
-            self.register_buffer(name, torch.zeros(num_classes, dtype=torch.int64), persistent=name != "fresh")
+        for name in ("heads", "filled"):
+            self.register_buffer(name, torch.zeros(num_classes, dtype=torch.int64))
+        self.register_state_dict_pre_hook(_take_in)
 
     def read(self, number: int, progress: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Give vectors, as many of each class, and which of them count.
@@ -48,43 +50,48 @@ class EmbeddingQueues(nn.Module):
             E×C vectors, and E booleans.
         """
         self._begin(progress)
-        age = (self.heads.unsqueeze(1) - 1 - torch.arange(self.length, device=self.heads.device)) % self.length
-        readable = (age >= self.fresh.unsqueeze(1)) & (age < self.filled.unsqueeze(1))
+        readable = torch.arange(self.length, device=self.filled.device) < self.filled.unsqueeze(1)
         if number >= self.length:
             return self.entries[:-1].clone(), readable.flatten()
         keys = torch.rand(readable.shape, generator=generator, device=readable.device).masked_fill(~readable, -1)
         drawn = keys.topk(number, dim=1)
-        return self.entries[(drawn.indices + self._starts()).flatten()], (drawn.values >= 0).flatten()
+        return self.entries[(drawn.indices + self.starts()).flatten()], (drawn.values >= 0).flatten()
 
-    @torch.no_grad()
     def add(self, vectors: Tensor, progress: float) -> None:
-        """Add vectors of each class, the oldest leaving.
+        """Add vectors of each class, the oldest leaving, once the next step begins.
 
         Args:
             vectors: N×classes×k×C, image by image; where one is 0 there is none.
             progress: as for `read`.
         """
         self._begin(progress)
-        vectors = vectors.transpose(0, 1).flatten(1, 2).to(self.entries.dtype)
-        there = vectors.square().sum(2) > 0  # NaN is not
-        index = there.cumsum(1) - 1
-        number = index[:, -1] + 1
-        kept = there & (index >= (number - self.length).unsqueeze(1))
-        places = (self.heads.unsqueeze(1) + index) % self.length + self._starts()
-        places = places.masked_fill(~kept, self.num_classes * self.length)
-        self.entries[places] = vectors.masked_fill(~kept.unsqueeze(2), 0)
-        self.heads.add_(number).remainder_(self.length)
-        self.filled.add_(number).clamp_(max=self.length)
-        self.fresh.add_(number)
+        self.waiting.append(vectors.detach())
 
     def _begin(self, progress: float) -> None:
         if progress != self._progress:
             self._progress = progress
-            self.fresh.zero_()
+            _take_in(self)
 
-    def _starts(self) -> Tensor:
+    def starts(self) -> Tensor:
         """Give where each class's ring begins among the entries, classes×1."""
         return torch.arange(self.num_classes, device=self.heads.device).unsqueeze(1) * self.length
+
+
+@torch.no_grad()
+def _take_in(queues: EmbeddingQueues, *_: object) -> None:
+    """Write what waits into the rings."""
+    for waiting in queues.waiting:
+        vectors = waiting.transpose(0, 1).flatten(1, 2).to(queues.entries)
+        there = vectors.square().sum(2) > 0  # NaN is not
+        index = there.cumsum(1) - 1
+        number = index[:, -1] + 1
+        kept = there & (index >= (number - queues.length).unsqueeze(1))
+        places = (queues.heads.unsqueeze(1) + index) % queues.length + queues.starts()
+        places = places.masked_fill(~kept, queues.num_classes * queues.length)
+        queues.entries[places] = vectors.masked_fill(~kept.unsqueeze(2), 0)
+        queues.heads.add_(number).remainder_(queues.length)
+        queues.filled.add_(number).clamp_(max=queues.length)
+    queues.waiting.clear()
 
 
 def class_samples(vectors: Tensor, labels: Tensor, num_classes: int, number: int) -> Tensor:

@@ -66,6 +66,18 @@ def test_a_step_does_not_see_what_it_adds():
     assert read_set(queues, 50, 0.3) == listed(lists)
 
 
+def test_nor_does_it_miss_what_its_own_vectors_will_replace():
+    numbers = np.random.default_rng(0)
+    queues, lists = EmbeddingQueues(2, 5, 3).double(), [[], []]
+    for step in range(4):
+        added = [vectors_of(numbers, (2, 2, 4), there=1.0) for _ in range(2)]  # two micro-batches, each more than all
+        for vectors in added:
+            assert read_set(queues, 5, step) == listed(lists)
+            queues.add(vectors, step)
+        for vectors in added:
+            add_to_lists(lists, vectors, 5)
+
+
 def test_a_drawn_part_has_no_vector_twice_and_none_that_is_not_there():
     numbers = np.random.default_rng(0)
     queues, lists = EmbeddingQueues(3, 10, 3).double(), [[], [], []]
@@ -96,6 +108,7 @@ def test_of_a_class_with_too_few_only_those_count():
 def test_what_is_no_number_stays_outside():
     queues = EmbeddingQueues(1, 4, 2)
     queues.add(torch.tensor([[[[float("nan"), 0], [1.0, 0]]]]), 0.0)
+    queues.read(1, 1.0, torch.Generator())  # by the next step
     assert queues.filled.tolist() == [1]
     assert torch.isfinite(queues.entries).all()
 
