@@ -137,7 +137,10 @@ class RunView(Protocol):
         ...
 
     def stop(self, reason: str) -> None:
-        """End the run after this event, as finished."""
+        """End the run as finished: after this event or, where it comes before a step, after that step.
+
+        One process that calls it is enough; the others follow at the end of the step.
+        """
         ...
 
 

@@ -56,7 +56,10 @@ class Backbone(Component):
         raise NotImplementedError
 
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:  # noqa: ARG002 (a default for networks without stages)
-        """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`."""
+        """Give stable stage names (``encoder.1`` … ``bottleneck`` … ``decoder.1``) to submodules of `module`.
+
+        No later layer may change what they give in its place, as ``nn.ReLU(inplace=True)`` does: losses read it.
+        """
         return {}
 
     def prune(self, wide: nn.Module, narrow: nn.Module) -> None:  # noqa: ARG002 (a default for networks of one width)

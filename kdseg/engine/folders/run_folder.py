@@ -31,6 +31,8 @@ CONFUSION = "confusion"
 LOG = "log.txt"
 REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+"""Held by the process that is at work in the folder; it stays, empty."""
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 
 

@@ -26,7 +26,8 @@ class Insight:
     squares: dict[str, Tensor] = field(factory=dict)
     """Each term's squared norm at what it reads: logits, further heads, taps."""
     products: dict[tuple[str, str], Tensor] = field(factory=dict)
-    """Of each two terms of a learner, the scalar product of their gradients, and both squared norms, at one place."""
+    """Of each two terms of a learner, the scalar product of their gradients and both squared norms at one place, and at
+    how many micro-batches there was one. They are added up over processes: each has all pairs, in one order."""
     _rounding: float = 0.0
     """What gradients are rounded by, at most, as shares of themselves."""
 
@@ -53,11 +54,14 @@ class Insight:
         for name, weighted in terms.items():
             missing = [place for pair, place in shared.items() if name in pair and place not in found[name]]
             found[name] |= _gradients(weighted, places, dict.fromkeys(missing))
-        for (one, other), place in shared.items():
+        for one, other in combinations(terms, 2):
+            sums = prediction.logits.new_zeros(4, dtype=torch.float64)
+            place = shared.get((one, other))
             if place in found[one] and place in found[other]:  # else the network knows no way from one to the other
                 self._rounding = max(self._rounding, torch.finfo(found[one][place].dtype).eps)
                 mine, theirs = (found[name][place].double().flatten() for name in (one, other))
-                self._add(self.products, (one, other), torch.stack([mine @ theirs, mine @ mine, theirs @ theirs]))
+                sums = torch.stack([mine @ theirs, mine @ mine, theirs @ theirs, torch.ones_like(mine[0])])
+            self._add(self.products, (one, other), sums)
 
     def reduced(self, processes: Processes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Give norms by term, and cosines by ``TERM+TERM``, over all processes.
@@ -66,7 +70,9 @@ class Insight:
         """
         processes.sum_([*self.squares.values(), *self.products.values()])
         cosines = {}
-        for (one, other), (product, mine, theirs) in self.products.items():
+        for (one, other), (product, mine, theirs, looks) in self.products.items():
+            if not looks:
+                continue
             sound = torch.minimum(mine, theirs) > (16 * self._rounding) ** 2 * torch.maximum(mine, theirs)
             cosines[f"{one}+{other}"] = torch.where(sound, product / (mine * theirs).sqrt(), 0)
         return {name: square.sqrt() for name, square in self.squares.items()}, cosines

@@ -47,17 +47,23 @@ class Participant:
     def watch(self, taps: Iterable[str]) -> None:
         """Capture these taps at every forward from now on."""
         self.taps = frozenset(taps)
+        stages = self.backbone.taps(self.module)
         for tap in self.taps:
-            resolve_tap(self.backbone, self.module, tap).register_forward_hook(self._capture(tap))
+            resolve_tap(self.backbone, self.module, tap).register_forward_hook(
+                self._capture(tap, copy=tap not in stages)
+            )
 
     def stages(self) -> set[nn.Module]:
         """Give the stages of the network, and whatever else some term taps."""
         tapped = {resolve_tap(self.backbone, self.module, tap) for tap in self.taps}
         return {*self.backbone.taps(self.module).values(), *tapped}
 
-    def _capture(self, tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def _capture(self, tap: str, *, copy: bool) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
+        """Make what captures a tap; with a copy the network goes on, since a layer may change it in its place."""
+
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
             self._captured[tap] = output
+            return output.clone() if copy and isinstance(output, torch.Tensor) else None
 
         return hook
 

@@ -65,6 +65,8 @@ class Stepper:
                     self._sources.clear()  # only a later group could ask for this micro-batch again
             for name in dict.fromkeys(term.learner for term in group):
                 self._finish(self.learners[name], [self.terms[term.name] for term in group if term.learner == name])
+        for batch in batches if not groups else ():  # no term counts at this step, and nobody learns
+            self._measure(batch, {}, sums)
         self._sources.clear()
         self.processes.sum_([*sums.values.values(), *sums.critics.values()])
         gate = self.turns.conclude(step, sums.measured.values(), sums.values, self.processes)
@@ -112,9 +114,7 @@ class Stepper:
         """Run one micro-batch through the group's networks and add to their gradients."""
         terms = {term.name: term for term in group}
         learners = {name: self._learn(name, batch) for name in {term.learner: None for term in group}}
-        if batch.index not in sums.measured:  # before anybody steps
-            seen = {name: learners.get(name) or self._source(name, batch, {}) for name in self.turns.reads}
-            sums.measured[batch.index] = self.turns.measure(seen, batch.target)
+        self._measure(batch, learners, sums)
         calls = {name: self._call(name, batch) for name in terms}
         heard = {name: self._heard(self.terms[name], batch, learners, calls[name]) for name in terms}
         scaled = []
@@ -134,6 +134,12 @@ class Stepper:
             if name in self.critics:
                 mine = _detached(self.terms[name].mine(learners[term.learner]))
                 self._teach_critic(name, mine, heard[name], calls[name], sums)
+
+    def _measure(self, batch: DeviceBatch, learning: Mapping[str, Prediction], sums: Sums) -> None:
+        """Let the gate measure a micro-batch, once, before anybody steps."""
+        if batch.index not in sums.measured:
+            seen = {name: learning.get(name) or self._source(name, batch, {}) for name in self.turns.reads}
+            sums.measured[batch.index] = self.turns.measure(seen, batch.target)
 
     def _objective(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from attrs import define, field
 
 from kdseg.engine.machine.arithmetic import set_arithmetic
@@ -138,6 +138,12 @@ class Processes:
         with _all_alive():
             broadcast_object_list(values)
         return values[0]
+
+    def first_of_all(self, value: T | None) -> T | None:
+        """Give what the first process gives that gives anything, to all."""
+        with _all_alive():
+            values = gather_object([value])
+        return next((one for one in values if one is not None), None)
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over processes, bit for bit the same on all."""

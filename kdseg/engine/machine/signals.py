@@ -60,15 +60,17 @@ class StopSignals:
         if self.ending is None:
             raise SystemExit(128 + number)
 
-    def received(self, processes: Processes) -> int | None:
-        """Give the signal that any process received; all of them agree."""
+    def received(self, processes: Processes, *, stopping: bool) -> tuple[int | None, bool]:
+        """Give the signal that any process received, and whether any is `stopping` of itself; all of them agree."""
         if processes.world == 1:
-            return self.number
+            return self.number, stopping
         seen = torch.zeros(signal.NSIG, dtype=torch.int32, device=processes.device)
+        seen[0] = int(stopping)  # no signal has this number
         if self.number is not None:
             seen[self.number] = 1
         processes.sum_([seen])
-        return next((number for number, count in enumerate(seen.tolist()) if count), None)
+        stops, *counts = seen.tolist()
+        return next((number for number, count in enumerate(counts, start=1) if count), None), stops > 0
 
 
 def _tell(message: str) -> None:

@@ -126,6 +126,8 @@ def _make_ready(participant: Participant, taps: set[str], recipe: Recipe, proces
     participant.watch(taps)
     if isinstance(participant.spec, Frozen):
         participant.module.requires_grad_(requires_grad=False).eval()
+    else:
+        participant.module.train()  # parts of it may have come in eval mode, as pretrained ones do
     if recipe.train.compile:
         if processes.sharded:
             raise KdsegError("train.compile: cannot run with FSDP2; set it to false, or launch without FSDP")

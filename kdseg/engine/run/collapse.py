@@ -21,6 +21,8 @@ LEAST_STEPS = 100
 """Those that it has for that at least: a short trial of a recipe is no wasted run."""
 NEARLY_ALL = 0.99
 """Of the pixels."""
+FOUND = 0.1
+"""The share of the other classes' pixels that a learner finds which has not come to nothing, however rare they are."""
 IN_A_ROW = 2
 """Evaluations at which a learner may name one class, but for the last."""
 
@@ -30,7 +32,7 @@ def refuse_collapse(run: Run, judgements: Mapping[str, Judgement]) -> None:
 
     Raises:
         KdsegError: a learner with enough steps behind it names one class nearly everywhere for the second time in a row
-            though the labels do not, or its score is under half of its best.
+            though the labels do not and it misses most of the others, or its score is under half of its best.
     """
     if not run.recipe.evaluate.stop_on_collapse:
         return
@@ -50,11 +52,17 @@ def refuse_collapse(run: Run, judgements: Mapping[str, Judgement]) -> None:
 
 
 def _one_class(matrix: Tensor) -> tuple[int, float]:
-    """Give the class that is named most and its share of the pixels; 0 where as large a share has that label."""
+    """Give the class that is named most and its share of the pixels; 0 where the labels nearly have it, too.
+
+    They do where as large a share has that label, or where a good part of the other classes is found.
+    """
     total = matrix.sum().clamp(min=1)
     named, labelled = (matrix.sum(axis).double() / total for axis in (0, 1))
     share, label = named.max(0)
-    return int(label), 0.0 if labelled[label] > NEARLY_ALL else float(share)
+    others = matrix.sum() - matrix[label].sum()
+    found = (matrix.trace() - matrix[label, label]) / others.clamp(min=1)
+    fits = labelled[label] > NEARLY_ALL or found > FOUND
+    return int(label), 0.0 if fits else float(share)
 
 
 def _ended(run: Run, found: str) -> KdsegError:

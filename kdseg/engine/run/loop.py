@@ -19,6 +19,7 @@ from kdseg.recipe.schema import Frozen
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from kdseg.data.batches import Batch
     from kdseg.engine.machine.signals import StopSignals
     from kdseg.engine.run.state import Run
     from kdseg.recipe.schema import Recipe
@@ -44,7 +45,60 @@ def train(run: Run, signals: StopSignals) -> None:
     signals.ending = "this step"
     run.emit("on_run_start")
     judge_frozen(run)
-    steps = train_steps(
+    compiled: set[tuple[str, bool]] = set()
+    began = asked = time.perf_counter()
+    for micro_batches in _steps(run, last_step):
+        waited = time.perf_counter() - asked
+        signals.ending = "this step"
+        if run.step % run.plan.steps_per_epoch == 0:
+            run.emit("on_epoch_start")
+        run.batch = micro_batches[-1]
+        with _compiling_told(run, compiled):
+            report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
+        run.step += 1
+        now = time.perf_counter()
+        run.note(report, now - began, waited)
+        began = now
+        did_more = _after_step(run, signals)
+        if run.stop_reason is not None:
+            break
+        asked = time.perf_counter()
+        if did_more:
+            began = asked  # a step's seconds are its own
+    for name, digest in frozen.items():
+        if run.stepper.participants[name].digest() != digest:
+            raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
+    run.emit("on_run_end")
+
+
+def _after_step(run: Run, signals: StopSignals) -> bool:
+    """Do what is due after the step just taken, and tell whether anything was.
+
+    Raises:
+        SystemExit: after a signal.
+    """
+    run.emit("on_step_end")
+    interrupted = _meet(run, signals)
+    evaluated = _evaluate_where_due(run, signals)
+    if evaluated:
+        interrupted = _meet(run, signals)
+    saved = _save_where_due(run, interrupted=interrupted is not None)
+    if interrupted is not None:
+        raise SystemExit(128 + interrupted)
+    if saved:
+        _meet(run, signals)
+    if run.stop_reason is not None:
+        if not evaluated:  # it was stopped by what its checkpoint told
+            _evaluate_where_due(run, signals)
+            _save_where_due(run, interrupted=False)
+        log.info("stopped at step %d: %s", run.step, run.stop_reason)
+    return evaluated or saved
+
+
+def _steps(run: Run, last_step: int) -> Iterator[list[Batch]]:
+    """Load the micro-batches of each step to come, up to a last one."""
+    recipe = run.recipe
+    return train_steps(
         run.checked.train,
         run.checked.augmentation,
         seed=recipe.seed,
@@ -61,39 +115,14 @@ def train(run: Run, signals: StopSignals) -> None:
         unlabelled=unlabelled_of(recipe, run.checked.unlabelled),
         pinned=run.processes.device.type == "cuda",
     )
-    compiled: set[tuple[str, bool]] = set()
-    began = asked = time.perf_counter()
-    for micro_batches in steps:
-        waited = time.perf_counter() - asked
-        signals.ending = "this step"
-        if run.step % run.plan.steps_per_epoch == 0:
-            run.emit("on_epoch_start")
-        run.batch = micro_batches[-1]
-        with _compiling_told(run, compiled):
-            report = run.stepper.take(run.step, micro_batches, insight=_looks(recipe, run.step))
-        run.step += 1
-        now = time.perf_counter()
-        run.note(report, now - began, waited)
-        began = now
-        run.emit("on_step_end")
-        evaluated = _evaluate_where_due(run, signals)
-        interrupted = signals.received(run.processes)
-        saved = _save_where_due(run, interrupted=interrupted is not None)
-        if interrupted is not None:
-            raise SystemExit(128 + interrupted)
-        if run.stop_reason is not None:
-            if not evaluated:  # it was stopped by what its checkpoint told
-                _evaluate_where_due(run, signals)
-                _save_where_due(run, interrupted=False)
-            log.info("stopped at step %d: %s", run.step, run.stop_reason)
-            break
-        asked = time.perf_counter()
-        if evaluated or saved:
-            began = asked  # a step's seconds are its own
-    for name, digest in frozen.items():
-        if run.stepper.participants[name].digest() != digest:
-            raise KdsegError(f"models.{name}: frozen, but its weights or buffers changed during the run")
-    run.emit("on_run_end")
+
+
+def _meet(run: Run, signals: StopSignals) -> int | None:
+    """Let all processes know where one of them stops the run, and give the signal that any received."""
+    number, stopping = signals.received(run.processes, stopping=run.stop_reason is not None)
+    if stopping and run.processes.world > 1:
+        run.stop_reason = run.processes.first_of_all(run.stop_reason)
+    return number
 
 
 def _looks(recipe: Recipe, step: int) -> bool:

@@ -20,6 +20,7 @@ from kdseg.engine.machine.signals import StopSignals
 from kdseg.engine.models.weights import settle_weights
 from kdseg.engine.report.write import report_run
 from kdseg.engine.run.assemble import assemble
+from kdseg.engine.run.lock import run_lock
 from kdseg.engine.run.log import log_file
 from kdseg.engine.run.loop import train
 from kdseg.engine.run.new_folder import new_folder
@@ -79,9 +80,13 @@ def resume_run(folder: Path, *, console: Callable[[], Hooks] | None = None) -> F
         KdsegError: where the folder is no run, or the run is finished.
     """
     folder = find_run(folder)
+    _refuse_finished(folder)
+    return _go_on(folder, None, console)
+
+
+def _refuse_finished(folder: Path) -> None:
     if is_finished(folder):
         raise KdsegError(f"{display_path(folder)}: finished; there is nothing to resume")
-    return _go_on(folder, None, console)
 
 
 def _go_on(folder: Path, processes: Processes | None, console: Callable[[], Hooks] | None) -> Finished:
@@ -111,8 +116,13 @@ def _train_in(folder: Path, checked: Checked, processes: Processes, console: Cal
     began = time.monotonic()
     way_on = f"when that is mended, go on from the last checkpoint: kdseg resume {display_path(folder)}"
     begun = (folder / LOG).exists()
-    logged = log_file(folder / LOG) if processes.is_main else nullcontext()
-    with disk_told(folder, way_on), logged, StopSignals.caught() as signals:
+    with (
+        disk_told(folder, way_on),
+        run_lock(folder) if processes.is_main else nullcontext(),
+        log_file(folder / LOG) if processes.is_main else nullcontext(),
+        StopSignals.caught() as signals,
+    ):
+        _refuse_finished(folder)  # by the process that held the lock before
         if processes.is_main:
             for warning in checked.warnings:
                 log.warning("%s", warning)

@@ -233,7 +233,7 @@ class Run:
         write_whole(path, lambda draft: write_image(draft, picture))
 
     def stop(self, reason: str) -> None:
-        """End the run after this event, as finished."""
+        """End the run as finished, in all processes."""
         self.stop_reason = reason
 
     def emit(self, event: str, *args: Any) -> None:

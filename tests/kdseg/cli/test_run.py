@@ -20,6 +20,7 @@ from kdseg import load
 CALLBACK = 'use = "checkpoint"\nkeep = 1'
 NO_CALLBACK = CALLBACK, 'use = "signalled"'
 LEFT = {
+    ".lock",
     "checkpoints",
     "confusion",
     "environment.json",

@@ -299,6 +299,24 @@ class Falters(Callback):
         return Falter(self.event, self.nth)
 
 
+class Quit(Hooks):
+    """Ends the run from one of its processes."""
+
+    def on_step_end(self, run):
+        if run.step == 3 and os.environ.get("RANK") == "1":
+            run.stop("enough")
+
+
+@frozen(kw_only=True)
+class Quits(Callback):
+    """Ends the run from its second process alone."""
+
+    name: ClassVar[str] = "quits"
+
+    def build(self, ctx):
+        return Quit()
+
+
 @hookimpl
 def kdseg_backbones():
     return [Tiny]
@@ -321,4 +339,4 @@ def kdseg_metrics():
 
 @hookimpl
 def kdseg_callbacks():
-    return [InFloat64, Witness, Diary, Falters]
+    return [InFloat64, Witness, Diary, Falters, Quits]

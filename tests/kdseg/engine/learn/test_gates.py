@@ -94,6 +94,15 @@ def test_what_it_decided_by_is_in_the_metrics(train, lines):
         assert facts["threshold"] == pytest.approx(s - math.exp(-t / (s + t)) * t)
 
 
+def test_it_goes_on_measuring_where_no_term_counts(train, lines):
+    """Nobody learns at such a step, and so each measures what the one before did, on other images."""
+    names = ("teacher-labels", "labels", "mimic", "adapt")
+    weights = [f"terms.{name}.weight={{at=[0, 0.5], value=[0, 1]}}" for name in names]
+    told = lines(train("", *weights, extends="stateful/gate_switch.toml"), "step")
+    assert all(line["gate/gap"] > 0 for line in told)
+    assert [key for key in told[0] if key.startswith("loss/")] == []
+
+
 def test_parameters_outside_a_turn_stay_as_they_are(train):
     """To the bit, of a learner that has momentum and decay."""
     from kdseg.hooks import Hooks

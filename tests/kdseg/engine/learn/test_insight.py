@@ -93,6 +93,25 @@ def test_processes_tell_what_one_tells(processes, train, lines):
             assert shared[name] == pytest.approx(alone[name], rel=1e-5), name
 
 
+DEAF = '[terms.deaf]\nlearner = "student"\nloss = "deaf"\n'
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_term_may_have_no_gradient_in_some_processes(processes, load, by_hand, lines):
+    """The first process, which alone has one, sees the first half of the batch. Each mean is half of the step's."""
+    recipe = HEAD + DEAF
+    told = lines(processes(2, recipe), "step")[0]
+    hand = by_hand(load(recipe))
+    images, target = next(hand.batches(1))
+    logits = hand.network("student")(images)
+    labels = F.cross_entropy(logits, target, ignore_index=255)
+    deaf = logits[: len(logits) // 2].square().mean() / 4
+    one, other = (torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in (labels, deaf))
+    assert told["grad/deaf"] == pytest.approx(other.norm().item(), rel=1e-5)
+    mine = one[: len(logits) // 2]  # where there is a cosine
+    assert told["cosine/labels+deaf"] == pytest.approx(cosine(mine, other[: len(logits) // 2]), abs=1e-5)
+
+
 def test_the_recipe_says_how_often(train, lines):
     def looks(*settings):
         run = train(HEAD + MIMIC, *settings)

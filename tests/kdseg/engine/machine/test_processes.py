@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -95,6 +96,12 @@ def test_a_process_that_dies_ends_the_run_which_resumes_as_if_nothing_had_been(
     assert together(2, lambda: resume_run(run)) == [0, 0]
     assert_ranks_agree(run, 2)
     assert_same(witness(run), whole)
+
+
+def test_a_run_that_one_process_stops_ends_as_finished(processes):
+    run = processes(2, DRIFTING + '[callbacks.quits]\nuse = "quits"\n')
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["steps"], summary["stopped"]) == (3, "enough")
 
 
 def test_accelerate_launch_runs_it(load, folder, python, free_port, assert_ranks_agree):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import os
 import signal
 
@@ -12,6 +13,7 @@ import pytest
 from kdseg.engine.folders.files import sha256
 from kdseg.engine.folders.run_folder import is_finished
 from kdseg.engine.run.start import resume_run, run_recipe
+from kdseg.errors import KdsegError
 from kdseg.hooks import Hooks
 
 pytestmark = [
@@ -80,6 +82,35 @@ def killed_by(event, step):
 
 def test_a_killed_run_resumes_as_if_it_had_never_stopped(assert_resumes, stateful):
     assert assert_resumes(stateful, killed_by("on_step_end", 5))  # a step after a checkpoint
+
+
+class Wait(Hooks):
+    """Tells that its run is at work, and keeps it from going on."""
+
+    def __init__(self, at_work, go_on):
+        self._at_work, self._go_on = at_work, go_on
+
+    def on_step_end(self, run):
+        self._at_work.set()
+        assert self._go_on.wait(60)
+
+
+def test_a_run_that_is_at_work_is_left_alone(load, folder):
+    processes = multiprocessing.get_context("fork")
+    at_work, go_on = processes.Event(), processes.Event()
+    loaded = load("", extends="stateful/gate_plateau.toml")
+    child = processes.Process(target=lambda: run_recipe(loaded, console=lambda: Wait(at_work, go_on)))
+    child.start()
+    assert at_work.wait(60)
+    run = (folder / "runs" / "recipe" / "latest").resolve()
+    before = (sorted(run.iterdir()), (run / "metrics.jsonl").read_bytes())
+    for resume in (lambda: resume_run(run), lambda: run_recipe(loaded, resume=True)):
+        with pytest.raises(KdsegError, match="another process is at work in this run; wait for it, or stop it"):
+            resume()
+    assert (sorted(run.iterdir()), (run / "metrics.jsonl").read_bytes()) == before
+    go_on.set()
+    child.join(60)
+    assert (child.exitcode, is_finished(run)) == (0, True)
 
 
 @pytest.mark.parametrize(
