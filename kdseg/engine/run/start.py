@@ -11,6 +11,7 @@ import torch
 from attrs import evolve
 
 from kdseg.engine.check.phases import Checked, check
+from kdseg.engine.check.scanned import refuse_defects
 from kdseg.engine.folders.files import disk_told
 from kdseg.engine.folders.run_folder import LOG, RECIPE, find_run, is_finished, runs_of
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
@@ -25,7 +26,6 @@ from kdseg.engine.run.loop import train
 from kdseg.engine.run.new_folder import new_folder
 from kdseg.engine.run.saving import take_up
 from kdseg.engine.run.summary import Finished, conclude
-from kdseg.engine.splits.scans import refuse_defects
 from kdseg.engine.splits.stores import raw_samples
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
