@@ -14,6 +14,7 @@ import numpy as np
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))  # read when it is imported: a header may claim anything
 import cv2
 
+from kdseg.data.containers import orientation
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ def read_rgb(path: Path, *, upright: bool, content: bytes | None = None) -> Imag
     """
     mode = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     return np.asarray(_decoded(path, _content(path) if content is None else content, mode), np.uint8)
+
+
+def read_beside_mask(path: Path) -> Image:
+    """Read somebody's own picture that has a mask, as `read_rgb` does: nothing says to which view of it the mask fits.
+
+    Raises:
+        KdsegError: naming the file, as `read_rgb` does, or where its EXIF data turn it.
+    """
+    content = _content(path)
+    if (turned := orientation(content)) != 1:
+        raise KdsegError(
+            f"{path}: is turned by its EXIF data (orientation {turned}), and its mask may fit it as it is seen or as "
+            "it is stored; save it as it is seen or, where the mask fits what is stored, remove that tag"
+        )
+    return read_rgb(path, upright=False, content=content)
 
 
 def read_labels(path: Path, *, palette: bool = False) -> Image:

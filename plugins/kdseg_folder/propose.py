@@ -55,7 +55,7 @@ def propose(folder: Path) -> Proposal:
     if layout.lonely:
         options["unpaired"] = "skip"
         notes.append(f"{len(layout.lonely)} images have no mask and are left out, {layout.lonely[0]} the first.")
-    read = [read_rgb(folder / files[0], upright=False) for files in _some(list(layout.files.values()), _SIZED)]
+    read = [read_rgb(folder / files[0], upright=True) for files in _some(list(layout.files.values()), _SIZED)]
     sizes = Counter((image.shape[0], image.shape[1]) for image in read)
     return Proposal(
         options=options,

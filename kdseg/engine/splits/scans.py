@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 MOST_DRAWN = 2000
 """Samples that lie in no files and are read to learn the classes' shares."""
-LAYOUT = 1
-"""Of the kept scans: raised when they change, so that old ones are not read."""
+LAYOUT = 2
+"""Of the kept scans: raised when they or what is read of files change, so that old ones are not read."""
 log = logging.getLogger("kdseg")
 
 
