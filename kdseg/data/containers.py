@@ -10,29 +10,42 @@ if TYPE_CHECKING:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-_ORIENTATION, _SHORT = 0x0112, 3
-"""The tag and its type (TIFF 6.0, section 8)."""
-_ENTRY = 12
-"""Bytes of one tag."""
-_AS_STORED = 1
+_ORIENTATION, _AS_STORED = 0x0112, 1
+_SHORT = 3
+_TIFF_FORMS = {
+    magic: (order, *form)
+    for order, magics in (("<", (b"II*\0", b"II+\0")), (">", (b"MM\0*", b"MM\0+")))
+    for magic, form in zip(magics, (("I", 4, "H", 12, 8), ("Q", 8, "Q", 20, 12)), strict=True)
+}
+"""Of TIFF and BigTIFF, by their first bytes: the order of bytes; type and place of the offset of the tags; the type of
+their count; the bytes of one tag, and where in it the value stands."""
 
 
 def orientation(content: bytes) -> int:
     """Give how EXIF data say that a PNG, JPEG or WebP is to be turned, 1 to 8; 1 is not at all."""
     exif = next(_exif(content), b"").removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return _AS_STORED
+    value, _ = tiff_numbers(exif).get(_ORIENTATION, (_AS_STORED, 0))
+    return value if value in range(1, 9) else _AS_STORED
+
+
+def tiff_numbers(content: bytes) -> dict[int, tuple[int, int]]:
+    """Give the tags of a TIFF, or of EXIF data, that hold 16-bit numbers: the first of each, and where it stands."""
+    form = _TIFF_FORMS.get(content[:4])
+    numbers: dict[int, tuple[int, int]] = {}
+    if form is None:
+        return numbers
+    order, offset, first, count, length, value = form
     try:
-        (place,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, place)
-        for number in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, place + 2 + _ENTRY * number)
-            if (tag, kind) == (_ORIENTATION, _SHORT):
-                return value if value in range(1, 9) else _AS_STORED
-    except struct.error:  # damaged: decoders leave it alone too
+        (place,) = struct.unpack_from(order + offset, content, first)
+        (entries,) = struct.unpack_from(order + count, content, place)
+        place += struct.calcsize(count)
+        for entry in range(place, min(place + entries * length, len(content)), length):
+            tag, kind = struct.unpack_from(f"{order}HH", content, entry)
+            if kind == _SHORT:
+                numbers.setdefault(tag, (*struct.unpack_from(f"{order}H", content, entry + value), entry + value))
+    except struct.error:  # it ends early: what was there counts
         pass
-    return _AS_STORED
+    return numbers
 
 
 def _exif(content: bytes) -> Iterator[bytes]:
