@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kdseg.data.defects import gathered
 from kdseg.data.images import refuse_small, refuse_small_scale
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from kdseg.engine.machine.processes import Processes
 
 
-def refuse_defects(checked: Checked, processes: Processes) -> None:
+def refuse_defects(checked: Checked, processes: Processes) -> Checked:
     """Read every file of the splits, but those known to be in order, before hours go into training on them.
+
+    Returns:
+        What was checked; its warnings tell of classes that no training image shows, too.
 
     Raises:
         ProblemsError: on all processes, with every defect; where there is none, with the sizes that would end the run.
     """
     found = Found(checked.loaded)
+    warnings: list[str] = []
     if processes.is_main:
         splits = _scanned(found, checked)
         if not found.problems:
@@ -41,8 +45,11 @@ def refuse_defects(checked: Checked, processes: Processes) -> None:
             _check_trained(found, checked, processes.world, trained)
             if "val" in splits:
                 _check_judged(found, checked, processes.world, splits["val"])
-    found.problems = processes.agree(found.problems)
+            if "train" in splits:
+                warnings += _about_classes(checked, splits["train"])
+    found.problems, warnings = processes.agree((found.problems, warnings))
     found.end_of_phase()
+    return evolve(checked, warnings=(*checked.warnings, *warnings))
 
 
 @frozen(eq=False)
@@ -52,6 +59,8 @@ class _Images:
     files: Sequence[Path]
     sizes: npt.NDArray[np.int64]
     """N×2: height and width."""
+    present: npt.NDArray[np.bool_]
+    """N×C: whether one holds a class."""
 
     def told(self, row: int) -> str:
         """Name one, with its size."""
@@ -77,7 +86,8 @@ def _scanned(found: Found, checked: Checked) -> dict[str, _Images]:
             key = "data.dataset" if split.dataset is loaded.recipe.data.dataset else f"data.{name}"
             key = "data.unlabelled.dataset" if name == "unlabelled" else key
             found.problems += [loaded.problem(key, defect) for defect in gathered(filter(None, scan.defects))]
-            splits[name] = _Images([files[0] for files in split.samples.files], scan.sizes)  # type: ignore[attr-defined]
+            files = [first for first, *_ in split.samples.files]  # type: ignore[attr-defined] # it lies in files
+            splits[name] = _Images(files, scan.sizes, scan.present)
     return splits
 
 
@@ -122,7 +132,11 @@ def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[
     if not splits:
         return
     recipe = checked.loaded.recipe
-    images = _Images([file for one in splits for file in one.files], np.concatenate([one.sizes for one in splits]))
+    images = _Images(
+        [file for one in splits for file in one.files],
+        np.concatenate([one.sizes for one in splits]),
+        np.concatenate([one.present for one in splits]),
+    )
     for row in images.smallest():
         with found.at("data.augment"):
             try:
@@ -142,6 +156,13 @@ def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[
                 f"images of different sizes cannot share a batch: {images.told(first)} and {images.told(other)}; "
                 f"augmented, they are {sizes[0]} and {sizes[1]}: end data.augment with a crop or a resize"
             )
+
+
+def _about_classes(checked: Checked, images: _Images) -> Iterator[str]:
+    """Tell which classes labels cannot teach. Where nothing is labelled, that is meant."""
+    unseen = [name for name, there in zip(checked.classes.names, images.present.T, strict=True) if not there.any()]
+    if unseen and len(unseen) < len(checked.classes):
+        yield f"data.dataset: no training image shows {', '.join(unseen)}: labels cannot teach what they do not hold"
 
 
 def _augmented(checked: Checked, images: _Images, row: int) -> tuple[int, int]:

@@ -92,9 +92,7 @@ def _go_on(folder: Path, processes: Processes | None, console: Callable[[], Hook
 
 
 def _checked(loaded: LoadedRecipe, processes: Processes) -> Checked:
-    checked = check(loaded, processes.world)
-    refuse_defects(checked, processes)
-    return checked
+    return refuse_defects(check(loaded, processes.world), processes)
 
 
 def _tell_of_idle_gpus(loaded: LoadedRecipe, processes: Processes) -> None:

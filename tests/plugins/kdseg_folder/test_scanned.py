@@ -1,4 +1,4 @@
-"""Sizes of images that would end a run late are told before it begins, wherever in a split they lie."""
+"""What shows only when all images are read is told before a run begins: sizes that would end it, classes unseen."""
 
 from __future__ import annotations
 
@@ -115,3 +115,14 @@ def test_a_scale_at_which_an_image_is_too_small_is_told_with_the_image(photos, r
     found = run(CROP, "evaluate.batch_size=1", "evaluate.scales=[0.5, 1]")
     assert found.status == 2
     assert f"evaluate.scales: {photos}/val/images/012.png: at scale 0.5 an image of 60x96 is 30x48" in found.err
+
+
+def test_a_class_that_no_training_image_shows_is_told_in_the_run(photos, run, workplace):
+    assert run(CROP, "evaluate.batch_size=1").status == 0
+    log = workplace / "runs/recipe/latest/log.txt"
+    assert "no training image shows" not in log.read_text(encoding="utf-8")
+    for number in range(14):
+        write(photos / f"train/masks/{number:03}.png", np.minimum(indices_of(number), 1))
+    assert run().status == 0
+    line = "data.dataset: no training image shows car: labels cannot teach what they do not hold"
+    assert log.read_text(encoding="utf-8").count(line) == 1
