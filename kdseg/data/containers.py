@@ -1,4 +1,4 @@
-"""What picture files hold beside pixels: the parts that PNG, JPEG and WebP are made of, and how EXIF data turn them."""
+"""What picture files hold beside pixels: how EXIF data turn them, and whether their compression has losses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _ORIENTATION, _AS_STORED = 0x0112, 1
+_COMPRESSION, _BY_JPEG = 259, (6, 7)
+"""Of TIFF (6.0, section 22, and its Technical Note 2)."""
 _SHORT = 3
 _TIFF_FORMS = {
     magic: (order, *form)
@@ -54,6 +56,14 @@ def _exif(content: bytes) -> Iterator[bytes]:
     if content.startswith(JPEG):
         return (body for marker, body in _jpeg_segments(content) if marker == 0xE1 and body.startswith(b"Exif\0\0"))  # noqa: PLR2004 (APP1)
     return (body for name, body in webp_chunks(content) if name == b"EXIF")
+
+
+def is_lossy(content: bytes) -> bool:
+    """Whether pixels were compressed with losses, as JPEG does it, WebP may, and TIFF with JPEG inside."""
+    compression, _ = tiff_numbers(content).get(_COMPRESSION, (0, 0))
+    return (
+        content.startswith(JPEG) or compression in _BY_JPEG or any(name == b"VP8 " for name, _ in webp_chunks(content))
+    )
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

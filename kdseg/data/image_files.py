@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import struct
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))  # read when it is imported: a header may claim anything
 import cv2
 
-from kdseg.data.containers import JPEG, PNG, orientation
+from kdseg.data.containers import JPEG, PNG, is_lossy, orientation
 from kdseg.data.stored_numbers import PALETTE, plain_numbers, spread, without_palette
 from kdseg.errors import KdsegError
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 LARGEST_FILE = 2**29
 """Bytes: more than 134 million pixels, the most that are decoded, take."""
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
-_LOSSY = re.compile(rb"\xff\xd8\xff|RIFF....WEBPVP8 ", re.DOTALL)
-"""How files begin whose compression changes pixels: JPEG and the lossy kind of WebP."""
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 """Of PNG (ISO/IEC 15948, table 11.1)."""
 
@@ -157,7 +154,7 @@ def read_palette(path: Path) -> Image | None:
 
 def _lossless(path: Path, content: bytes | None) -> bytes:
     content = _content(path) if content is None else content
-    if _LOSSY.match(content):
+    if is_lossy(content):
         raise KdsegError(
             f"{path}: is compressed with losses, as JPEG is, so its labels are no longer those that were drawn; "
             "export the masks again, as PNG"

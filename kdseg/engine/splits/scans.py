@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_DRAWN = 2000
 """Samples that lie in no files and are read to learn the classes' shares."""
-LAYOUT = 3
+LAYOUT = 4
 """Of the kept scans: raised when they or what is read of files change, so that old ones are not read."""
 log = logging.getLogger("kdseg")
 

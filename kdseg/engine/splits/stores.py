@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kdseg.engine.splits.stamps import Split
     from kdseg.registry import Registry
 
-LAYOUT = 3
+LAYOUT = 4
 """Of the files: raised when it or what is read of images changes, so that old ones are not read."""
 PLACE = 32
 """Characters that name a split of a dataset, with which the names of its files begin."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kdseg.data.containers import orientation, webp_chunks
+from kdseg.data.containers import is_lossy, orientation, webp_chunks
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8))
 
@@ -61,3 +61,34 @@ def test_chunks_within_the_frames_of_a_webp_come_too(lossless):
     content = saved("WEBP", save_all=True, append_images=[PICTURE.rotate(180)], lossless=lossless)
     pixels = b"VP8L" if lossless else b"VP8 "
     assert [name for name, _ in webp_chunks(content)] == [b"VP8X", b"ANIM", b"ANMF", pixels, b"ANMF", pixels]
+
+
+@pytest.mark.parametrize("form", ["plain", "exif", "frames", "alpha"])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_lossy_webp_is_known_in_each_container(form, lossless):
+    picture = PICTURE
+    if form == "alpha":
+        picture = PICTURE.copy()
+        picture.putalpha(Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 24), np.uint8)))
+    frames = {"save_all": True, "append_images": [PICTURE.rotate(180)]} if form == "frames" else {}
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    content = saved("WEBP", picture, lossless=lossless, **frames, **({"exif": exif} if form == "exif" else {}))
+    assert (content[12:16] == b"VP8X") == (form in ("exif", "frames") or (form == "alpha" and not lossless))
+    assert is_lossy(content) is not lossless
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "lossy"),
+    [
+        ("JPEG", {}, True),
+        ("TIFF", {"compression": "jpeg"}, True),
+        ("TIFF", {"compression": "tiff_lzw"}, False),
+        ("TIFF", {}, False),
+        ("PNG", {}, False),
+        ("BMP", {}, False),
+        ("PPM", {}, False),
+    ],
+)
+def test_other_formats_are_lossy_where_jpeg_is_in_them(form, options, lossy):
+    assert is_lossy(saved(form, **options)) is lossy

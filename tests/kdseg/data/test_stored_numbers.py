@@ -121,3 +121,12 @@ def test_16_bits_stay(tmp_path):
     deep = RNG.integers(0, 2**16, (9, 7), np.uint16)
     cv2.imwrite(str(tmp_path / "x.tif"), deep)
     assert np.array_equal(read_numbers(tmp_path / "x.tif"), deep)
+
+
+def test_a_lossy_mask_is_refused_in_the_extended_container_of_webp_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    Image.fromarray(INDICES).convert("RGB").save(tmp_path / "x.webp", exif=exif)
+    for read in (read_numbers, read_colours):
+        with pytest.raises(KdsegError, match=r"x\.webp: is compressed with losses, as JPEG is"):
+            read(tmp_path / "x.webp")
