@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
-from kdseg.data.image_files import read_ids, read_rgb
+from kdseg.data.image_files import read_beside_mask, read_ids, read_rgb
 from kdseg.data.samples import Sample
 from kdseg.errors import KdsegError
 
@@ -41,11 +41,14 @@ class ImageSamples:
     """Of each sample: its image, its mask unless it is unlabelled, its instance ids if they are wanted."""
     defects: tuple[Defect, ...]
     labels: MaskReader
+    as_seen: bool = False
+    """For somebody's own photographs: those without masks are turned as their EXIF data say, and one with a mask that
+    would be turned is refused. Otherwise all are read as they are stored, which is how masks of benchmarks lie."""
 
     @classmethod
-    def of(cls, listing: Listing, labels: MaskReader) -> ImageSamples:
+    def of(cls, listing: Listing, labels: MaskReader, *, as_seen: bool = False) -> ImageSamples:
         """Make samples of what was listed."""
-        return cls(tuple(listing.files), tuple(listing.files.values()), listing.defects, labels)
+        return cls(tuple(listing.files), tuple(listing.files.values()), listing.defects, labels, as_seen)
 
     def __len__(self) -> int:
         """Give the number of samples."""
@@ -58,7 +61,8 @@ class ImageSamples:
             KdsegError: naming the file that cannot be read, or is not what the dataset's release holds.
         """
         image_file, *others = self.files[index]
-        image = read_rgb(image_file, upright=False)
+        beside_mask = self.as_seen and others
+        image = read_beside_mask(image_file) if beside_mask else read_rgb(image_file, upright=self.as_seen)
         mask, extras = None, {}
         if others:
             mask = self.labels.read(others[0])

@@ -175,9 +175,15 @@ def eval_batches(
     Raises:
         KdsegError: while iterating, whatever is wrong with a sample, or samples of different sizes in one batch.
     """
-    mine = range(rank, len(samples), world)
-    keys = ([(0, 0, index) for index in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size))
+    shares = eval_shares(len(samples), batch_size=batch_size, rank=rank, world=world)
+    keys = ([(0, 0, index) for index in share] for share in shares)
     return _batches(BatchMaker([Feed(samples=samples)], num_classes), keys, workers, pinned=pinned)
+
+
+def eval_shares(count: int, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[range]:
+    """Give the indices, of `count` samples, that each batch of `eval_batches` has."""
+    mine = range(rank, count, world)
+    return (mine[start : start + batch_size] for start in range(0, len(mine), batch_size))
 
 
 def _batches(make: BatchMaker, keys: Iterable[Sequence[Key]], workers: int, *, pinned: bool) -> Iterator[Batch]:

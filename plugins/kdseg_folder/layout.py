@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from kdseg import KdsegError
-from kdseg_folder.patterns import PICTURES
+from kdseg.walk import PICTURES, is_folder, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -116,12 +116,10 @@ def find_layout(folder: Path, is_mask: Callable[[Path], bool]) -> Layout:
 
 
 def _pictures(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = os.path.relpath(parent, folder).replace(os.sep, "/")
-        for name in sorted(names):
-            if name.lower().endswith(PICTURES) and not name.startswith("."):
-                yield name if below == "." else f"{below}/{name}"
+    for names, _, entries in walk(folder):
+        for entry in entries:
+            if entry.name.lower().endswith(PICTURES) and not is_folder(entry):
+                yield "/".join((*names, entry.name))
 
 
 def _sorts(paths: list[str]) -> list[Sort]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from kdseg import Defect, KdsegError, did_you_mean
 from kdseg.listing import Files
+from kdseg.walk import PICTURES, is_folder, shown, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
-"""Suffixes of files that a folder's name or a bare ``*`` stands for."""
 _SHOWN = 8
 
 
@@ -23,7 +21,7 @@ def find(root: Path, pattern: str, option: str, mend: str = "") -> Files:
     """List the files of a folder, in folders below it too, or of a glob: ``*``, ``?``, and ``**`` for any folders.
 
     What the wildcards stand for, without the suffix, is a file's key: ``masks/*_mask.png`` gives ``masks/01_mask.png``
-    the key ``01``. Hidden files and folders are left out.
+    the key ``01``. Hidden files and folders are left out; links to folders are followed.
 
     Args:
         root: what the pattern is relative to.
@@ -67,22 +65,19 @@ def _is_wild(part: str) -> bool:
 def _walk(folder: Path, parts: Sequence[str], captured: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Path]]:
     """Give each file that fits, sorted, with what the wildcards stand for."""
     part, below = parts[0], parts[1:]
-    entries = sorted((entry for entry in _entries(folder) if not entry.name.startswith(".")), key=lambda one: one.name)
     if part == "**":
-        yield from _walk(folder, below, captured)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):  # a link may lead back up
-                yield from _walk(folder / entry.name, parts, (*captured, entry.name))
+        for names, place, _ in walk(folder):
+            yield from _walk(place, below, (*captured, *names))
         return
     pattern = re.compile("".join(_as_expression(piece) for piece in re.split(r"(\*+|\?)", part)))
-    for entry in entries:
+    for entry in shown(folder):
         match = pattern.fullmatch(entry.name)
         if match is None:
             continue
         names = (*captured, *match.groups()) if _is_wild(part) else captured
-        if below and entry.is_dir():
+        if below and is_folder(entry):
             yield from _walk(folder / entry.name, below, names)
-        elif not below and not entry.is_dir():
+        elif not below and not is_folder(entry):
             yield names, folder / entry.name
 
 
@@ -90,14 +85,6 @@ def _as_expression(piece: str) -> str:
     if piece.startswith("*"):
         return "(.*)"
     return "(.)" if piece == "?" else re.escape(piece)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise KdsegError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _refuse_missing(folder: Path, root: Path, pattern: str, option: str, mend: str) -> None:
@@ -108,7 +95,7 @@ def _refuse_missing(folder: Path, root: Path, pattern: str, option: str, mend: s
         raise KdsegError(f"{folder}: is a file; {option} = {pattern!r} is to name a folder, or files by a glob with *")
     chain = (folder, *folder.parents)
     missing, parent = next((one, above) for one, above in pairwise(chain) if above.is_dir())
-    there = sorted(entry.name for entry in _entries(parent) if entry.is_dir() and not entry.name.startswith("."))
+    there = [entry.name for entry in shown(parent) if is_folder(entry)]
     key = "root" if root == missing or missing in root.parents else option
     said = str(root) if key == "root" else pattern
     raise KdsegError(
@@ -127,7 +114,7 @@ def _nearest(name: str, there: Sequence[str]) -> str:
 
 def _content_of(folder: Path) -> str:
     """Say what a folder holds in place of what was sought."""
-    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in _entries(folder))
+    names = [f"{entry.name}/" if is_folder(entry) else entry.name for entry in shown(folder)]
     return f"the folder holds {_some(names)}" if names else "the folder is empty"
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from kdseg import KdsegError, Proposal, read_rgb
+from kdseg.walk import walk
 from kdseg_folder.contents import conclude, look_into, looks_like_mask
 from kdseg_folder.layout import SPLIT, find_layout
 from kdseg_folder.lists import listed_keys
@@ -54,7 +55,7 @@ def propose(folder: Path) -> Proposal:
     if layout.lonely:
         options["unpaired"] = "skip"
         notes.append(f"{len(layout.lonely)} images have no mask and are left out, {layout.lonely[0]} the first.")
-    read = [read_rgb(folder / files[0], upright=False) for files in _some(list(layout.files.values()), _SIZED)]
+    read = [read_rgb(folder / files[0], upright=True) for files in _some(list(layout.files.values()), _SIZED)]
     sizes = Counter((image.shape[0], image.shape[1]) for image in read)
     return Proposal(
         options=options,
@@ -94,10 +95,12 @@ def _splits(folder: Path, layout: Layout) -> tuple[dict[str, Any], dict[str, int
 
 def _lists(folder: Path, keys: dict[str, Path]) -> tuple[str, dict[str, int]] | None:
     """Find ``train.txt`` and ``val.txt`` that list these images."""
-    for train in sorted(folder.rglob("train.txt")):
+    for _, place, entries in walk(folder):
+        if all(entry.name != "train.txt" for entry in entries):
+            continue
         counted = {}
         for split in ("train", "val", "test"):
-            file = train.with_name(f"{split}.txt")
+            file = place / f"{split}.txt"
             if file.is_file():
                 try:
                     listed, defects = listed_keys(file, keys, folder)
@@ -106,7 +109,7 @@ def _lists(folder: Path, keys: dict[str, Path]) -> tuple[str, dict[str, int]] | 
                 if listed and not defects:
                     counted[split] = len(listed)
         if {"train", "val"} <= counted.keys():
-            return f"{train.parent.relative_to(folder).as_posix()}/{SPLIT}.txt".removeprefix("./"), counted
+            return f"{place.relative_to(folder).as_posix()}/{SPLIT}.txt".removeprefix("./"), counted
     return None
 
 

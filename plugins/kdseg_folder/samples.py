@@ -36,7 +36,7 @@ def folder_samples(options: Folder, ctx: DatasetContext, reader: MaskReader) -> 
     images, masks, defects = _files(tables, ctx.split)
     listing = unlabelled(images) if masks is None else paired(images, masks, options.unpaired)
     again = _seen_before(tables, ctx.split, listing)
-    return ImageSamples.of(evolve(listing, defects=(*listing.defects, *defects, *again)), reader)
+    return ImageSamples.of(evolve(listing, defects=(*listing.defects, *defects, *again)), reader, as_seen=True)
 
 
 def _files(tables: Mapping[str, Folder], split: str) -> tuple[Files, Files | None, list[Defect]]:

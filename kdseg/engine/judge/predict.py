@@ -21,18 +21,16 @@ from kdseg.engine.machine.arithmetic import set_arithmetic
 from kdseg.engine.models.model import load
 from kdseg.engine.models.whole_image import AT_ONCE
 from kdseg.errors import KdsegError, display_path
+from kdseg.walk import PICTURES, is_folder, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
     from kdseg.data.submission import Submission
     from kdseg.engine.models.model import SegmentationModel
     from kdseg.engine.models.whole_image import WholeImage
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @define(kw_only=True)
@@ -174,11 +172,11 @@ def _image_files(paths: Sequence[Path], output: Path) -> Iterator[tuple[Path, Pa
     """Give the images with the folder of each, as seen from the one that was named."""
     for path in paths:
         if path.is_dir():
-            files = _files(path, output, SUFFIXES)
+            files = _files(path, output, PICTURES)
             if not files:
                 videos = len(_files(path, output, VIDEOS))
                 mend = f"; it holds {videos} videos, each of which must be named by itself" if videos else ""
-                raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(sorted(SUFFIXES))}){mend}")
+                raise KdsegError(f"{display_path(path)}: holds no image ({', '.join(PICTURES)}){mend}")
             yield from ((file, file.relative_to(path).parent) for file in files)
         elif path.exists():
             yield path, Path()
@@ -186,18 +184,15 @@ def _image_files(paths: Sequence[Path], output: Path) -> Iterator[tuple[Path, Pa
             raise KdsegError(f"{display_path(path)}: no such image or folder")
 
 
-def _files(folder: Path, output: Path, suffixes: AbstractSet[str]) -> list[Path]:
-    """Give the files in a folder and those below it that have one of some suffixes.
-
-    Those with a dot in front are hidden, such as macOS leaves beside copies.
-    """
+def _files(folder: Path, output: Path, suffixes: Collection[str]) -> list[Path]:
+    """Give the files in a folder and those below it that have one of some suffixes; hidden ones are left out."""
     found = [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and not file.is_dir()
+        place / entry.name
+        for _, place, entries in walk(folder)
+        for entry in entries
+        if Path(entry.name).suffix.lower() in suffixes and not is_folder(entry)
     ]
-    if folder.resolve() in output.resolve().parents:  # what was written there before is nothing to segment
-        found = [file for file in found if output.resolve() not in file.resolve().parents]
-    return found
+    written, whole = output.resolve(), folder.resolve()
+    if written not in (whole, *whole.parents):  # what was written there before is nothing to segment
+        found = [file for file in found if written not in file.resolve().parents]
+    return sorted(found)

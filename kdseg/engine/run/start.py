@@ -11,6 +11,7 @@ import torch
 from attrs import evolve
 
 from kdseg.engine.check.phases import Checked, check
+from kdseg.engine.check.scanned import refuse_defects
 from kdseg.engine.folders.files import disk_told
 from kdseg.engine.folders.run_folder import LOG, RECIPE, find_run, is_finished, runs_of
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
@@ -26,7 +27,6 @@ from kdseg.engine.run.loop import train
 from kdseg.engine.run.new_folder import new_folder
 from kdseg.engine.run.saving import take_up
 from kdseg.engine.run.summary import Finished, conclude
-from kdseg.engine.splits.scans import refuse_defects
 from kdseg.engine.splits.stores import raw_samples
 from kdseg.errors import KdsegError, display_path
 from kdseg.recipe.load import load_recipe
@@ -97,9 +97,7 @@ def _go_on(folder: Path, processes: Processes | None, console: Callable[[], Hook
 
 
 def _checked(loaded: LoadedRecipe, processes: Processes) -> Checked:
-    checked = check(loaded, processes.world)
-    refuse_defects(checked, processes)
-    return checked
+    return refuse_defects(check(loaded, processes.world), processes)
 
 
 def _tell_of_idle_gpus(loaded: LoadedRecipe, processes: Processes) -> None:

@@ -10,26 +10,24 @@ import numpy as np
 from attrs import evolve, frozen
 
 from kdseg.cache import cache_folder
-from kdseg.data.defects import gathered
 from kdseg.data.resample import ResampledFiles
 from kdseg.data.scan import Scan, empty_scan, scan
 from kdseg.engine.folders.files import write_whole
 from kdseg.engine.machine.progress import counted
-from kdseg.engine.splits.stamps import Split, digest_of, lie_in_files, split_of, splits_of, stamp
-from kdseg.errors import KdsegError, Problem, ProblemsError
+from kdseg.engine.splits.stamps import Split, digest_of, lie_in_files, split_of, stamp
+from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from kdseg.engine.check.phases import Checked
-    from kdseg.engine.machine.processes import Processes
     from kdseg.registry import Registry
 
 MOST_DRAWN = 2000
 """Samples that lie in no files and are read to learn the classes' shares."""
-LAYOUT = 1
-"""Of the kept scans: raised when they change, so that old ones are not read."""
+LAYOUT = 4
+"""Of the kept scans: raised when they or what is read of files change, so that old ones are not read."""
 log = logging.getLogger("kdseg")
 
 
@@ -79,27 +77,6 @@ def scan_training(checked: Checked) -> Scan:
     if defect := next(filter(None, found.defects), None):
         raise KdsegError(defect)
     return found
-
-
-def refuse_defects(checked: Checked, processes: Processes) -> None:
-    """Read every file of the splits, but those known to be in order, before hours go into training on them.
-
-    Raises:
-        ProblemsError: with every defect, on all processes.
-    """
-    problems: list[Problem] = []
-    if processes.is_main:
-        loaded = checked.loaded
-        for name in splits_of(checked):
-            split = split_of(checked, name)
-            if lie_in_files(split.samples):
-                found = scan_split(split, loaded.plugins.registry, workers=loaded.recipe.train.workers)
-                key = "data.dataset" if split.dataset is loaded.recipe.data.dataset else f"data.{name}"
-                key = "data.unlabelled.dataset" if name == "unlabelled" else key
-                problems += [loaded.problem(key, defect) for defect in gathered(filter(None, found.defects))]
-    problems = processes.agree(problems)
-    if problems:
-        raise ProblemsError(problems)
 
 
 def _scan_shown(split: Split, indices: Sequence[int], workers: int) -> Scan:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from kdseg.engine.splits.stamps import Split
     from kdseg.registry import Registry
 
-LAYOUT = 1
-"""Of the files: raised when it changes, so that old ones are not read."""
+LAYOUT = 4
+"""Of the files: raised when it or what is read of images changes, so that old ones are not read."""
 PLACE = 32
 """Characters that name a split of a dataset, with which the names of its files begin."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (its folder there is the user's own)

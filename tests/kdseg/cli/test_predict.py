@@ -146,6 +146,19 @@ def test_a_folder_gives_the_pictures_in_it_and_below_under_the_same_names(kdseg,
     assert {str(path.relative_to(deep)) for path in deep.rglob("*.png")} == written
 
 
+def test_linked_folders_count_and_what_was_written_in_them_does_not(kdseg, folder, finished):
+    (folder / "disk/run1").mkdir(parents=True)
+    (folder / "images").mkdir()
+    for name in ("images/a.png", "disk/run1/b.ppm", "disk/run1/c.bmp"):
+        write_rgb(folder / name, picture(32, 40))
+    (folder / "images/run1").symlink_to(folder / "disk/run1")
+    (folder / "images/run1/back").symlink_to(folder / "images")
+    for _ in range(2):
+        assert kdseg("predict", str(finished), "images", "-o", "disk/run1/out").out.startswith("3 images: ")
+    written = {str(path.relative_to(folder / "disk/run1/out")) for path in folder.glob("disk/run1/out/**/*_mask.png")}
+    assert written == {"a_mask.png", "run1/b_mask.png", "run1/c_mask.png"}
+
+
 @pytest.mark.parametrize("output", ["images/predictions", ".", "images"])
 def test_the_output_may_lie_within_the_images_or_around_them(kdseg, folder, finished, output):
     (folder / "images/more").mkdir(parents=True)
@@ -232,7 +245,8 @@ def test_a_file_that_is_not_there_is_told(refused):
 def test_a_folder_without_pictures_is_told(folder, refused):
     (folder / "images").mkdir()
     (folder / "images/notes.txt").write_text("no picture")
-    assert refused("images") == "images: holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"
+    suffixes = ".png, .jpg, .jpeg, .bmp, .tif, .tiff, .webp, .ppm, .pgm, .pbm, .jp2"
+    assert refused("images") == f"images: holds no image ({suffixes})"
 
 
 def test_two_pictures_of_one_stem_are_told(folder, refused):

@@ -153,6 +153,18 @@ def test_a_file_that_does_not_fit_is_left_out_and_another_may_be_named(make, kds
         assert told in err
 
 
+def test_linked_folders_are_looked_into(make, kdseg, workplace):
+    root = make(count=10)
+    for name in ("images", "masks"):
+        (root / name).rename(workplace / name)
+        (root / name).mkdir()
+        (root / name / "all").symlink_to(workplace / name)
+    (root / "images/back").symlink_to(root)
+    options = proposed(kdseg)["options"]
+    assert (options["images"], options["masks"]) == ("images/all", "masks/all")
+    assert len(samples(options, root)) == 8
+
+
 def test_lists_of_splits_are_found(make, kdseg):
     root = make(count=10)
     write(root / "sets" / "train.txt", "\n".join(f"{number:03}" for number in range(7)).encode())

@@ -108,6 +108,18 @@ def test_keys_are_what_wildcards_stand_for(pattern, keys, tmp_path):
     assert sorted(find(tmp_path / "a", f"{tmp_path}/{pattern}", "images").by_stem) == keys
 
 
+def test_linked_folders_are_as_those_that_lie_there(tmp_path):
+    for name in FILES:
+        (tmp_path / "disk" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "disk" / name).touch()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/part").symlink_to(tmp_path / "disk/a")
+    (tmp_path / "disk/a/back").symlink_to(tmp_path)
+    found = find(tmp_path, "images", "images").by_stem
+    assert sorted(found) == ["part/1", "part/1_mask", "part/b/2", "part/b/2_mask"]
+    assert sorted(find(tmp_path, "images/**/*_mask.png", "images").by_stem) == ["part/1", "part/b/2"]
+
+
 TABLES = """
 [train]
 steps = 1

@@ -1,0 +1,106 @@
+"""What picture files hold beside pixels: how EXIF data turn them, and whether their compression has losses."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+_ORIENTATION, _AS_STORED = 0x0112, 1
+_COMPRESSION, _BY_JPEG = 259, (6, 7)
+"""Of TIFF (6.0, section 22, and its Technical Note 2)."""
+_SHORT = 3
+_TIFF_FORMS = {
+    magic: (order, *form)
+    for order, magics in (("<", (b"II*\0", b"II+\0")), (">", (b"MM\0*", b"MM\0+")))
+    for magic, form in zip(magics, (("I", 4, "H", 12, 8), ("Q", 8, "Q", 20, 12)), strict=True)
+}
+"""Of TIFF and BigTIFF, by their first bytes: the order of bytes; type and place of the offset of the tags; the type of
+their count; the bytes of one tag, and where in it the value stands."""
+
+
+def orientation(content: bytes) -> int:
+    """Give how EXIF data say that a PNG, JPEG or WebP is to be turned, 1 to 8; 1 is not at all."""
+    exif = next(_exif(content), b"").removeprefix(b"Exif\0\0")
+    value, _ = tiff_numbers(exif).get(_ORIENTATION, (_AS_STORED, 0))
+    return value if value in range(1, 9) else _AS_STORED
+
+
+def tiff_numbers(content: bytes) -> dict[int, tuple[int, int]]:
+    """Give the tags of a TIFF, or of EXIF data, that hold 16-bit numbers: the first of each, and where it stands."""
+    form = _TIFF_FORMS.get(content[:4])
+    numbers: dict[int, tuple[int, int]] = {}
+    if form is None:
+        return numbers
+    order, offset, first, count, length, value = form
+    try:
+        (place,) = struct.unpack_from(order + offset, content, first)
+        (entries,) = struct.unpack_from(order + count, content, place)
+        place += struct.calcsize(count)
+        for entry in range(place, min(place + entries * length, len(content)), length):
+            tag, kind = struct.unpack_from(f"{order}HH", content, entry)
+            if kind == _SHORT:
+                numbers.setdefault(tag, (*struct.unpack_from(f"{order}H", content, entry + value), entry + value))
+    except struct.error:  # it ends early: what was there counts
+        pass
+    return numbers
+
+
+def _exif(content: bytes) -> Iterator[bytes]:
+    if content.startswith(PNG):
+        return (body for name, body in png_chunks(content) if name == b"eXIf")
+    if content.startswith(JPEG):
+        return (body for marker, body in _jpeg_segments(content) if marker == 0xE1 and body.startswith(b"Exif\0\0"))  # noqa: PLR2004 (APP1)
+    return (body for name, body in webp_chunks(content) if name == b"EXIF")
+
+
+def is_lossy(content: bytes) -> bool:
+    """Whether pixels were compressed with losses, as JPEG does it, WebP may, and TIFF with JPEG inside."""
+    compression, _ = tiff_numbers(content).get(_COMPRESSION, (0, 0))
+    return (
+        content.startswith(JPEG) or compression in _BY_JPEG or any(name == b"VP8 " for name, _ in webp_chunks(content))
+    )
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give name and body of each whole chunk of a PNG."""
+    place = len(PNG)
+    while place + 12 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, place)
+        place += 12 + length
+        if place <= len(content):
+            yield name, content[place - length - 4 : place - 4]
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give marker and body of each segment that stands before a JPEG's pixels."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:  # noqa: PLR2004 (begins a marker)
+        marker, length = struct.unpack_from(">BH", content, place + 1)
+        if marker == 0xFF:  # noqa: PLR2004 (fills up before the next)
+            place += 1
+            continue
+        if marker == 0xDA:  # noqa: PLR2004 (start of scan)
+            return
+        yield marker, content[place + 4 : place + 2 + length]
+        place += 2 + length
+
+
+def webp_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give name and body of each chunk of a WebP, those within its frames too; nothing of another file."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        yield from _riff_chunks(content, 12)
+
+
+def _riff_chunks(content: bytes, place: int) -> Iterator[tuple[bytes, bytes]]:
+    while place + 8 <= len(content):
+        name, length = struct.unpack_from("<4sI", content, place)
+        body = content[place + 8 : place + 8 + length]
+        yield name, body
+        if name == b"ANMF":
+            yield from _riff_chunks(body, 16)  # after the frame's place, size and time
+        place += 8 + length + length % 2
