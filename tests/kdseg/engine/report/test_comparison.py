@@ -238,6 +238,15 @@ def test_a_sweep_stands_for_the_runs_of_its_arms_the_baseline_first(runs, tmp_pa
     assert named_runs([tmp_path / "study"]) == [found[1], found[2], found[0]]
 
 
+def test_the_runs_of_a_sweep_are_those_of_its_table_wherever_it_lies(made, tmp_path):
+    counted, newer = (made(f"study/runs/alone-seed0/2026010{day}-000000") for day in (1, 2))
+    told = {"name": "alone-seed0", "row": "alone", "folder": f"/where/it/was/made/alone-seed0/{counted.name}"}
+    (tmp_path / "study/sweep.json").write_text(json.dumps({"runs": [told]}))
+    assert named_runs([tmp_path / "study"]) == [counted]
+    (counted / "recipe.toml").unlink()
+    assert named_runs([tmp_path / "study"]) == [newer]
+
+
 def test_a_folder_of_folders_stands_for_the_newest_run_of_each(made, tmp_path):
     made("runs/a/20260101-000000")
     newest = [made("runs/a/20260102-000000"), made("runs/b/20260101-000000")]
