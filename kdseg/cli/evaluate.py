@@ -23,7 +23,8 @@ from kdseg.errors import KdsegError
 @view_options
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="RECIPE",
-    help="A recipe or run, on whose data a FILE is scored. The run that it lies in, if left out.",
+    help="A recipe (a file, or a bundled one's name) or run, on whose data a FILE is scored. The run that it lies in, "
+    "if left out.",
 )  # fmt: skip
 @click.option("--trust-code", is_flag=True, help="Open a FILE even where that can run code of its maker's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from kdseg.components.base import Component
 
@@ -84,6 +84,8 @@ class GateContext:
 
     turns: tuple[str, ...]
     """Those that it may choose, in the order of `turns.order`, each once."""
+    order: tuple[str, ...] = Factory(lambda ctx: ctx.turns, takes_self=True)
+    """`turns.order` as it is written: a turn may come again."""
     participants: tuple[str, ...]
     """The names of all."""
     terms: tuple[str, ...]

@@ -66,4 +66,4 @@ class Plateau(Gate):
         """Make it."""
         from kdseg_gates.plateau import PlateauGate
 
-        return PlateauGate(self, ctx.turns)
+        return PlateauGate(self, ctx.order)

@@ -76,3 +76,24 @@ def test_one_pair_has_a_difference_and_no_interval():
 def test_two_means_without_any_spread_have_no_interval():
     found = difference({1: 0.3, 2: 0.3}, {3: 0.1, 4: 0.1})
     assert (found.mean, found.low, found.high, found.detectable) == (pytest.approx(0.2), None, None, None)
+
+
+@pytest.mark.parametrize("further", [{}, {3: 0.7}])
+def test_pairs_that_all_differ_alike_prove_nothing(further):
+    baseline = {1: 0.1, 2: 0.6} | further
+    ours = {seed: score + 0.03 for seed, score in baseline.items()}
+    assert len({ours[seed] - baseline[seed] for seed in ours}) > 1  # but for rounding
+    found = difference(ours, baseline)
+    assert (found.paired, found.n, found.mean, found.sd) == (True, len(ours), pytest.approx(0.03), 0)
+    assert (found.low, found.high, found.detectable) == (None, None, None)
+
+
+def test_a_spread_that_is_small_but_no_rounding_is_one():
+    found = difference({1: 0.5 + 1e-8, 2: 0.5}, {1: 0.5, 2: 0.5})
+    assert found.low < 0 < found.high
+    assert found.detectable > 0
+
+
+def test_values_that_are_alike_have_no_interval():
+    found = estimate([0.5, 0.5])
+    assert (found.mean, found.sd, found.low, found.high) == (0.5, 0, None, None)

@@ -30,8 +30,8 @@ class ArmRuns:
 def arms_of(sides: Mapping[str, Sequence[Path]]) -> list[ArmRuns]:
     """Take finished runs for arms.
 
-    Runs whose recipes name the same training images, the same sample of them and the same `data.seed` learned from one
-    training set; a copy of a model's folder, which has no recipe, from one of its own.
+    Runs whose recipes name the same training images, the same `data.seed` and, of a sample of them, the same seed that
+    draws it learned from one training set; a copy of a model's folder, which has no recipe, from one of its own.
 
     Args:
         sides: the runs' folders, by the arms' names.
@@ -63,5 +63,6 @@ def _images(path: Path) -> Any:
     """Give what decides which images a network learned from."""
     if (path / CARD).exists():
         return path.absolute()
-    data = load_recipe(find_run(path) / RECIPE).recipe.data
-    return (data.train, data.resample, data.seed)
+    recipe = load_recipe(find_run(path) / RECIPE).recipe
+    data = recipe.data
+    return (data.train, data.seed, None if data.resample is None else (data.resample, recipe.data_seed))

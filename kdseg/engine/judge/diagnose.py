@@ -17,7 +17,13 @@ from kdseg.data.loader import eval_batches
 from kdseg.data.pictures import make_folder, write_image
 from kdseg.data.resample import resampled
 from kdseg.diagnostics import Example
-from kdseg.engine.judge.trials import find_network, find_trials, known_by_all, refuse_other_classes
+from kdseg.engine.judge.trials import (
+    find_network,
+    find_trials,
+    known_by_all,
+    refuse_other_classes,
+    refuse_the_same_twice,
+)
 from kdseg.engine.learn.class_map import Known
 from kdseg.engine.machine.processes import Processes
 from kdseg.engine.models.whole_image import WholeImage
@@ -154,6 +160,9 @@ def diagnose(
     elif reference_model is not None:
         raise KdsegError("--reference-model names a participant of the run that --reference gives; give both")
     _refuse(component, arms, reference)
+    if component.trainings() is not None:  # it tells how trainings differ
+        for each in found:
+            refuse_the_same_twice(each.each)
     refuse_other_classes(trials, loaded)
     whole_split = open_split(recipe, split)
     refuse_unlabelled(whole_split, split)

@@ -43,7 +43,8 @@ def evaluate_file(
 
     Args:
         file: the file.
-        data: a recipe or a run, whose dataset is taken; the run that the file lies in, where None.
+        data: a recipe, by its name where it is bundled, or a run: its dataset is taken; that of the run in which
+            the file lies, where None.
         split: of that dataset.
         metrics: metrics by name, beside those of the recipe.
         views: fields of `kdseg.engine.models.whole_image.WholeImage` that are not to be as the recipe says.
@@ -99,9 +100,9 @@ def judges_of(own: Sequence[Metric], names: Sequence[str], registry: Registry) -
 
 
 def _recipe_of(file: Path, data: Path | None) -> Path:
-    """Find the recipe that says on which data a file is evaluated."""
+    """Name the recipe that says on which data a file is evaluated."""
     if data is not None:
-        return data if data.is_file() else find_run(data) / RECIPE
+        return find_run(data) / RECIPE if data.is_dir() else data
     for folder in file.resolve().parents:
         if (folder / RECIPE).exists():
             return folder / RECIPE

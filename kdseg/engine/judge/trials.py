@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 from torch import nn
@@ -159,6 +159,29 @@ def refuse_other_classes(trials: Iterable[Trial], loaded: LoadedRecipe) -> None:
                 f"{display_path(trial.named)} tells apart {', '.join(trial.classes)}; the images are those of "
                 f"{display_path(loaded.path)}, whose classes are {', '.join(names)}"
             )
+
+
+def refuse_the_same_twice(trials: Sequence[Trial]) -> None:
+    """Refuse a network that is there twice: it would count as a second training, and show a spread that is too small.
+
+    Raises:
+        KdsegError: naming both.
+    """
+    known = [(trial, _identity(trial)) for trial in trials]
+    for number, (trial, network) in enumerate(known):
+        first = next((other for other, same in known[:number] if same == network), None)
+        if first is not None:
+            same = f"that of {display_path(first.named)}" if first.named != trial.named else "one that is named already"
+            raise KdsegError(
+                f"{display_path(trial.named)}: its network, {display_path(trial.folder)}, is {same}; each counts as a "
+                "training of its own: name it once"
+            )
+
+
+def _identity(trial: Trial) -> Any:
+    """Give what is equal of the same network alone: its weights' folder or, of a frozen participant, all said of it."""
+    spec = None if trial.frozen_in is None else trial.frozen_in[0].recipe.models[trial.frozen_in[1]]
+    return trial.folder.resolve(), trial.which, spec
 
 
 def known_by_all(trials: Iterable[Trial], classes: ClassTable) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import json
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from kdseg.engine.folders.files import write_json, write_whole
 from kdseg.engine.folders.run_folder import find_run
 from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
-from kdseg.engine.models.optimised import optimise
+from kdseg.engine.models.optimised import Precision, optimise
 from kdseg.engine.models.whole_image import AT_ONCE, WholeImage
 from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
 from kdseg.plugins import load_plugins
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdseg.data.samples import ClassTable
-    from kdseg.engine.models.optimised import Precision
     from kdseg.registry import Registry
 
 CARD = "model.json"
@@ -123,10 +122,13 @@ def load(
         compile: with `optimize`: let torch.compile have it too, some ten seconds at the first image of a size.
 
     Raises:
-        ValueError: precision or compile without `optimize`.
+        ValueError: `which` or `precision` is none of those, or precision or compile is said without `optimize`.
         KdsegError: where there is no such model, its plugin is missing, its code is not trusted, its files are damaged,
             or there is no such device.
     """
+    for name, value, known in (("which", which, ("best", "last")), ("precision", precision, get_args(Precision))):
+        if value not in known:
+            raise ValueError(f"{name}: must be {' or '.join(map(repr, known))}; found {value!r}")
     if not optimize and (precision != "fp32" or compile):
         raise ValueError("precision and compile: only with optimize=True")
     folder = Path(path)

@@ -192,13 +192,14 @@ def _held(ours: Mapping[int, float], theirs: Mapping[int, float] | None, *, alik
 def _sure(ours: Mapping[int, float], theirs: Mapping[int, float], found: Difference | None, *, alike: bool) -> str:
     if found is None:
         return "nothing to compare with"
+    pairs = f"{found.n} seeds, paired" if alike else f"{found.n} seeds, one by one; their images differ"
+    told = pairs if found.paired else "unpaired: the seeds differ"
     if found.low is not None:
-        pairs = f"{found.n} seeds, paired" if alike else f"{found.n} seeds, one by one; their images differ"
-        return pairs if found.paired else "unpaired: the seeds differ"
+        return told
+    if found.n > 1:
+        return f"{told}; no spread, so no interval"
     if len(ours) == len(theirs) == 1:
         return "one run each: no interval"
-    if not found.paired and min(len(ours), len(theirs)) > 1:
-        return "unpaired, and no spread: no interval"
     return "one pair of runs: no interval" if found.paired else "one run of one of them: no interval"
 
 

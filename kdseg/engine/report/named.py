@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
 _SWEEP, _TABLE = "sweep.json", "table.json"
 
@@ -19,7 +19,7 @@ def named_runs(paths: Iterable[Path]) -> list[Path]:
     """Give the runs that paths name, each once.
 
     Args:
-        paths: a run; the folder above it for its newest run; a sweep's folder for all runs of its arms, those of the
+        paths: a run; the folder above it for its newest run; a sweep's folder for the runs of its table, those of the
             baseline first; or a folder of such folders, for the newest run of each.
 
     Raises:
@@ -46,8 +46,19 @@ def _of_sweep(path: Path) -> list[Path]:
     baseline = _read(path / _TABLE).get("baseline")
     rows = [run for run in runs if isinstance(run, dict) and run.get("row")] if isinstance(runs, list) else []
     rows.sort(key=lambda run: str(run["row"]).partition(" ")[0] != baseline)
-    found = [_newest(path / "runs" / str(run.get("name"))) for run in rows]  # where it lies now, wherever it was made
+    found = [_of_row(path, run) for run in rows]
     return [run for run in found if run is not None]
+
+
+def _of_row(path: Path, run: Mapping[str, Any]) -> Path | None:
+    """Give the run that a sweep's table counts, where it lies now, wherever it was made; else the newest of its name.
+
+    A newer one may be another, of an older state of the sweep's file or one that was not finished.
+    """
+    home, counted = path / "runs" / str(run.get("name")), run.get("folder")
+    if isinstance(counted, str) and ((told := home / Path(counted).name) / RECIPE).exists():
+        return told.resolve()
+    return _newest(home)
 
 
 def _read(path: Path) -> dict[str, Any]:

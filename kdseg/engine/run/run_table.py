@@ -82,7 +82,7 @@ class RunTable:
 
     def take_step(self) -> None:
         """Take the values of a step's terms."""
-        for label in [term.name for term in self._run.stepper.active(self._run.step - 1)]:
+        for label in self._run.last_active:
             if (value := self._run.values.get(f"loss/{label}")) is not None:
                 self._losses[label].add(value)
         self._seconds += self._run.times.get("seconds", 0.0)

@@ -79,6 +79,8 @@ class Run:
     one_class: dict[str, int] = field(factory=dict)
     """At how many evaluations in a row each learner named one class nearly everywhere."""
     batch: Batch | None = None
+    last_active: tuple[str, ...] = ()
+    """The terms that counted at the step just taken: a gate has chosen the next turn by then."""
     stop_reason: str | None = None
     step_values: StepValues = field(init=False)
 
@@ -253,6 +255,7 @@ class Run:
             seconds: what it took, its data included.
             waited: how many of them it waited for its data.
         """
+        self.last_active = tuple(term.name for term in report.active)
         times = {"seconds": round(seconds, 6), "data_seconds": round(waited, 6)}
         self.step_values.note(self.step, report, times)
         if self.step_values.due:

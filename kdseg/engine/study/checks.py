@@ -132,6 +132,7 @@ def _judged(recipe: Recipe) -> Mapping[str, Any]:
     spec = recipe.evaluate
     return {
         "data.val": recipe.data.val,
+        "data.seed": recipe.data.seed if recipe.data.val.draws else None,  # of others it changes no image of `val`
         "evaluate.metric": spec.metric,
         "evaluate.window, scales or flip": (spec.window, spec.overlap if spec.window else None, spec.scales, spec.flip),
     }

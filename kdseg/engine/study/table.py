@@ -184,10 +184,10 @@ def _number(value: float | None) -> str:
 
 def _interval(found: Mapping[str, Any]) -> str:
     if found["low"] is None:
-        return f"{found['mean']:+.4f} (one pair)"
-    return f"{found['mean']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]" + (
-        "" if found["paired"] else " unpaired"
-    )
+        said = "(one pair)" if found["n"] == 1 else "(no spread)"
+    else:
+        said = f"[{found['low']:+.4f}, {found['high']:+.4f}]"
+    return f"{found['mean']:+.4f} {said}" + ("" if found["paired"] else " unpaired")
 
 
 def text_notes(table: Mapping[str, Any]) -> list[str]:

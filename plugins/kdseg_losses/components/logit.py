@@ -8,6 +8,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, le, optional
 
 from kdseg.components import Loss
+from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping  # noqa: TC004 (a ClassVar's hint is never evaluated)
@@ -138,8 +139,17 @@ class DKD(Softened):
         """Refuse weights that leave nothing."""
         _refuse_nothing(alpha=self.alpha, beta=self.beta)
 
-    def build(self, ctx: LossContext) -> LossModule:  # noqa: ARG002 (it needs no context)
-        """Make it."""
+    def build(self, ctx: LossContext) -> LossModule:
+        """Make it.
+
+        Raises:
+            KdsegError: there is nothing beside the label's class.
+        """
+        if ctx.num_classes < 2:  # noqa: PLR2004 (the label's and another)
+            raise KdsegError(
+                f"{self.name}: decoupled distillation holds the label's class against the rest, and needs 2 classes or "
+                f"more; the dataset has {ctx.num_classes}"
+            )
         from kdseg_losses.decoupled import DecoupledLoss
 
         return DecoupledLoss(self.temperature, self.alpha, self.beta, standardise=self.standardise)

@@ -131,3 +131,14 @@ def test_runs_that_do_not_fit_are_told(kdseg, folder, finished):
         status, out, err = kdseg("diagnose", *words)
         assert (status, out) == (2, "")
         assert err.startswith(told)
+
+
+def test_a_network_that_is_named_twice_is_no_second_trial(kdseg, finished):
+    run = next(path for path in finished.iterdir() if not path.is_symlink())
+    status, out, err = kdseg("diagnose", "biasvar", str(run), str(run), "--model", "student")
+    assert (status, out) == (2, "")
+    network = run / "models" / "student"
+    assert err.startswith(f"{run}: its network, {network}, is one that is named already")
+    for again in (finished, finished / "latest", network):  # by other names
+        _, _, err = kdseg("diagnose", "biasvar", str(run), str(again), "--model", "student")
+        assert err.startswith(f"{again}: its network, {again if again == network else network}, is that of {run}; each")

@@ -8,8 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdseg.components import ClassShares, LossContext
 from kdseg.data.samples import IGNORE_INDEX
+from kdseg.errors import KdsegError
 from kdseg.losses import LossCall, Prediction
+from kdseg_losses.components.logit import DKD
 from kdseg_losses.decoupled import DecoupledLoss
 
 CALL = LossCall(progress=0.0, images=torch.zeros(0), generator=torch.Generator())
@@ -82,6 +85,13 @@ def test_two_classes_have_no_rest_to_compare():
     learner, source = torch.randn(2, 1, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     loss = loss_of(DecoupledLoss(4.0, 0.0, 8.0), learner, source, torch.ones(1, 3, 3, dtype=torch.uint8))
     assert loss.item() == 0
+
+
+def test_a_single_class_is_refused():
+    """Its odds against no other are infinite, and their difference is no number."""
+    context = LossContext(num_classes=1, class_shares=ClassShares, learner_taps={}, source_taps={})
+    with pytest.raises(KdsegError, match=r"dkd: .* needs 2 classes or more; the dataset has 1"):
+        DKD().build(context)
 
 
 def test_a_target_far_above_the_rest_does_not_drown_it():

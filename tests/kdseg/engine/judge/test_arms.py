@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 from kdseg.engine.judge.arms import arms_of
+from kdseg.engine.splits.open import open_split
 from kdseg.errors import KdsegError
+from kdseg.recipe.load import load_recipe
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def run(folder):
     return run
 
 
-def bootstrap(trial):
-    return f'resample = {{ method = "bootstrap", trial = {trial}, trials = 2 }}'
+def bootstrap(trial, seed="seed = 0"):
+    return f'resample = {{ method = "bootstrap", trial = {trial}, trials = 2 }}\n{seed}'
 
 
 def test_runs_that_differ_in_their_seed_share_a_training_set_and_others_do_not(run):
@@ -39,6 +41,13 @@ def test_runs_that_differ_in_their_seed_share_a_training_set_and_others_do_not(r
     assert arms_of({"trials": drawn})[0].arm.samples == (0, 0, 1, 1)
     assert arms_of({"trials": [seeds[0], more]})[0].arm.samples == (0, 1)
     assert arms_of({"trials": [run("again", "seed = 5"), seeds[0]]})[0].arm.samples == (0, 1)
+
+
+def test_a_sample_that_the_recipes_seed_draws_is_another_for_each_seed(run):
+    drawn = [run(f"drawn{seed}", bootstrap(0, ""), seed) for seed in (3, 4)]
+    seen = [[sample.id for sample in open_split(load_recipe(path / "recipe.toml").recipe, "train")] for path in drawn]
+    assert seen[0] != seen[1]
+    assert arms_of({"trials": drawn})[0].arm.samples == (0, 1)
 
 
 def test_arms_that_learned_from_the_same_are_known_by_the_same_numbers(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import weakref
 
 import pytest
@@ -66,8 +67,9 @@ def test_processes_find_what_one_does(train, together, folder, name):
                 assert row == pytest.approx(alone.tables[title][label], rel=1e-10, abs=1e-12, nan_ok=True)
 
 
-def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
+def test_one_trial_s_logits_are_in_memory_at_a_time(train, folder, monkeypatch):
     run = train(RECIPE).folder
+    runs = [run, *(shutil.copytree(run, folder / f"copy{number}") for number in range(2))]
     seen = []
 
     def update(_self, trials, _target, _indices):
@@ -80,7 +82,7 @@ def test_one_trial_s_logits_are_in_memory_at_a_time(train, monkeypatch):
             del logits
 
     monkeypatch.setattr("kdseg_biasvar.accumulator.Decomposition.update", update)
-    diagnose("biasvar", arms_of({"trials": [run] * 3}), **SETTLED, models=["student"], console=Console(quiet=True))
+    diagnose("biasvar", arms_of({"trials": runs}), **SETTLED, models=["student"], console=Console(quiet=True))
     assert len(seen) == 3 * 4
     assert len(set(seen)) == 2  # the last batch is smaller
 

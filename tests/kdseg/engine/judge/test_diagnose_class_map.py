@@ -151,7 +151,7 @@ def test_as_a_reference_it_is_told_in_the_dataset_s_classes_too(finished, load, 
     for sample in (samples[index] for index in range(len(samples))):
         told = by_hand(network, sample, class_map)[np.isin(sample.mask, known)][:, known]
         entropies.extend(-(told * np.log(told)).sum(-1))
-    findings = found("biasvar", run, "student", "student", reference=run.folder, reference_model="teacher")
+    findings = found("biasvar", run, "student", "teacher", reference=run.folder, reference_model="teacher")
     noise = findings.scalars["reference_noise"]
     assert noise == pytest.approx(np.mean(entropies), rel=1e-4)
 

@@ -103,6 +103,14 @@ def test_it_goes_on_measuring_where_no_term_counts(train, lines):
     assert [key for key in told[0] if key.startswith("loss/")] == []
 
 
+def test_a_plateau_goes_through_the_order_as_it_is_written(train, lines):
+    """No value falls to a hundredth from a step to the next: of each turn, the first step sets it and two wait."""
+    gate = "gate = { use = 'plateau', term = 'labels', patience = 2, least_gain = 0.99, memory = 1.0 }"
+    recipe = SWITOKD.replace('order = ["both", "study"]', 'order = ["both", "study", "both"]')
+    run = train(recipe.replace('gate = "switokd"', gate), "train.steps=10")
+    assert [line["turn"] for line in lines(run, "step")] == ["both"] * 3 + ["study"] * 3 + ["both"] * 4
+
+
 def test_parameters_outside_a_turn_stay_as_they_are(train):
     """To the bit, of a learner that has momentum and decay."""
     from kdseg.hooks import Hooks

@@ -112,3 +112,16 @@ def test_the_classes_of_a_trained_network_stay(train, options, share):
 def test_what_belongs_to_optimize_is_refused_without_it(train, options):
     with pytest.raises(ValueError, match="only with optimize=True"):
         kdseg.load(train(RECIPE, "train.steps=1").folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"optimize": True, "precision": "fp16"}, "precision: must be 'fp32' or 'bf16'; found 'fp16'"),
+        ({"precision": "int8"}, "precision: must be 'fp32' or 'bf16'; found 'int8'"),
+        ({"which": "newest"}, "which: must be 'best' or 'last'; found 'newest'"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_those_that_are(tmp_path, options, told):
+    with pytest.raises(ValueError, match=told):
+        kdseg.load(tmp_path, **options)

@@ -90,6 +90,18 @@ def test_two_means_without_pairs_are_held_by_welch(runs):
     assert found.sure == "unpaired: the seeds differ"
 
 
+def test_seeds_that_differ_alike_show_no_difference(runs, report):
+    first = runs("alone", 1, {0: (0.5, 0.30), 1: (0.5, 0.40)})
+    second = runs("taught", 2, {0: (0.5, 0.35), 1: (0.5, 0.45)})
+    others = runs("other", 3, {2: (0.5, 0.35), 3: (0.5, 0.35)})
+    _, paired, _ = held(comparison := compare([read_run(run) for run in (*first, *second, *others)]))
+    assert paired.sure == "2 seeds, paired; no spread, so no interval"
+    *_, unpaired = held(comparison, "teacher")
+    assert unpaired.sure == "unpaired: the seeds differ; no spread, so no interval"
+    told = [line.text for line in report(*first, *second).find("li")]
+    assert "student of taught: 0.4000 mIoU, +0.0500 to alone (2 seeds, paired; no spread, so no interval)" in told
+
+
 def test_the_best_of_each_run_is_compared_whatever_came_last(made):
     lines = [
         {"kind": "evaluation", "step": step, "val/student/miou": value}
@@ -131,7 +143,7 @@ def test_the_page_shows_the_numbers_of_the_comparison(runs, report):
     rows = {row[0]: row[1:] for row in page.table("score")}
     assert rows["score"] == ["alone 3 seeds", "taught 3 seeds"]
     assert rows["student best mIoU"] == ["0.4000 ± 0.1000", "0.4500 ± 0.1100 +0.0500 [+0.0252, +0.0748]"]
-    assert rows["teacher best mIoU"] == ["0.5000 ± 0.0000", "0.5000 ± 0.0000 +0.0000 [+0.0000, +0.0000]"]
+    assert rows["teacher best mIoU"] == ["0.5000 ± 0.0000", "0.5000 ± 0.0000 +0.0000"]
     told = "student of taught: 0.4500 mIoU, +0.0500 to alone [+0.0252, +0.0748] (3 seeds, paired): better, and shown so"
     assert told in [line.text for line in page.find("li")]
     assert page.table("key")[1:] == [["train.rate", "1", "2"]]
@@ -197,7 +209,7 @@ def test_runs_that_saw_or_were_judged_on_something_else_are_told(made, report, c
         for seed in (1, 2)
     ]
     comparison = compare([read_run(run) for run in runs])
-    assert held(comparison)[1].sure == f"2 seeds, {sure}"
+    assert held(comparison)[1].sure.startswith(f"2 seeds, {sure}")
     wanted = () if told is None else (f"other and one were judged otherwise: {told} differ",)
     assert comparison.notes == wanted
     assert {*wanted} <= {line.text for line in report(*runs).find("li")}
@@ -236,6 +248,15 @@ def test_a_sweep_stands_for_the_runs_of_its_arms_the_baseline_first(runs, tmp_pa
     (tmp_path / "study/sweep.json").write_text(json.dumps({"runs": [{"name": name, "row": row} for name, row in rows]}))
     (tmp_path / "study/table.json").write_text(json.dumps({"baseline": "alone"}))
     assert named_runs([tmp_path / "study"]) == [found[1], found[2], found[0]]
+
+
+def test_the_runs_of_a_sweep_are_those_of_its_table_wherever_it_lies(made, tmp_path):
+    counted, newer = (made(f"study/runs/alone-seed0/2026010{day}-000000") for day in (1, 2))
+    told = {"name": "alone-seed0", "row": "alone", "folder": f"/where/it/was/made/alone-seed0/{counted.name}"}
+    (tmp_path / "study/sweep.json").write_text(json.dumps({"runs": [told]}))
+    assert named_runs([tmp_path / "study"]) == [counted]
+    (counted / "recipe.toml").unlink()
+    assert named_runs([tmp_path / "study"]) == [newer]
 
 
 def test_a_folder_of_folders_stands_for_the_newest_run_of_each(made, tmp_path):

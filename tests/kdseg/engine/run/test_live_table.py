@@ -114,6 +114,39 @@ def drawn(train):
     return draw
 
 
+GATED = """
+[models.anna]
+backbone = "tiny"
+[models.berta]
+backbone = "tiny"
+[turns]
+order = ["a", "b"]
+gate = { use = "dice", seed = 5 }
+[terms.anna-labels]
+turn = "a"
+learner = "anna"
+loss = "cross_entropy"
+[terms.berta-labels]
+turn = "b"
+learner = "berta"
+loss = "cross_entropy"
+[train]
+steps = 16
+[evaluate]
+every = 16
+unit = "step"
+"""
+
+
+def test_where_a_gate_chooses_each_value_goes_to_the_term_that_has_it(train, lines):
+    draw = Draw()
+    written = lines(train(GATED, watcher=draw), "step")
+    assert len({line["turn"] for line in written}) == 2
+    for label in ("anna-labels", "berta-labels"):
+        key = f"loss/{label}"
+        assert draw.table._losses[label].points == [line[key] for line in written if key in line]
+
+
 def test_the_table_holds_each_participant_with_its_terms_rate_and_scores(drawn):
     lines, values = drawn.drawn[6, 120], drawn.values[6]
     assert lines[1].startswith("step 6/6 · epoch 3 · 0:0")

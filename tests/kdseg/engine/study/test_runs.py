@@ -126,6 +126,21 @@ def test_arms_must_be_judged_on_the_same_images(sweep):
     assert told == "sweep.toml:8: sweep.arms.offline: 'offline' is judged with another data.val than 'alone'"
 
 
+def test_a_dataset_that_draws_its_images_must_draw_the_same_for_all_arms(sweep):
+    drawn = ("steps = 4 }", 'steps = 4, data.dataset = { use = "synthroad", size = [32, 64] } }')
+    told = refusal(sweep(drawn, ('"offline.toml"', '"together.toml"\nset = { data.seed = 9 }')))
+    assert told == "sweep.toml:8: sweep.arms.offline: 'offline' is judged with another data.seed than 'alone'"
+    grid = [('"alone.toml"', '"alone.toml"\ngrid = { data.seed = [1, 2] }'), ('"offline.toml"', '"together.toml"')]
+    told = refusal(sweep(drawn, *grid))
+    assert "sweep.arms.alone: 'alone seed=2' is judged with another data.seed than 'alone seed=1'" in told
+
+
+def test_a_seed_that_changes_the_training_set_alone_is_no_matter(sweep):
+    part = 'data.resample = { method = "bootstrap", trial = 0, trials = 1 }, data.seed = 9'
+    file = sweep(('"offline.toml"', f'"offline.toml"\nset = {{ {part} }}'))
+    assert len(check_sweep(file, plan_sweep(file))) == 2
+
+
 def test_who_is_judged_must_learn_in_every_arm(sweep):
     told = refusal(sweep(("[3, 5]", '[3, 5]\nlearner = "teacher"')))
     assert "sweep.toml:5: sweep.learner: no learner 'teacher': the learners of arm 'alone' are student" in told

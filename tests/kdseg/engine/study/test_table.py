@@ -83,6 +83,12 @@ def test_it_says_what_is_missing_and_why(table):
     assert text_rows(found)[2][1:4] == ("1 of 2", "0.5300 ± –", "+0.0300 (one pair)")
 
 
+def test_pairs_that_differ_alike_are_told_as_such(table):
+    found = table({"alone-seed3": 0.5, "alone-seed5": 0.4, "offline-seed3": 0.53, "offline-seed5": 0.43})
+    assert text_rows(found)[2][3:5] == ("+0.0300 (no spread)", "–")
+    assert draw_table(found).dtype == np.uint8
+
+
 def test_it_says_where_a_run_stopped_early(table):
     assert "alone, seed 3: student took 3 steps of 4 (None)" in table(steps=3)["notes"]
 

@@ -47,6 +47,11 @@ def test_a_file_away_from_its_run_is_evaluated_on_the_data_of_a_recipe(onnx_run,
     away = kdseg("evaluate", str(file), "--data", str(onnx_run / "recipe.toml"), "--json")
     assert away.status == 0, away.err
     assert [*json.loads(away.out).values()] == [*json.loads(beside.out).values()]
+    bundled = kdseg("evaluate", str(file), "--data", "student_alone")
+    assert bundled.status == 0, bundled.err
+    mistyped = kdseg("evaluate", str(file), "--data", "student_alnoe")
+    assert (mistyped.status, mistyped.out) == (2, "")
+    assert mistyped.err.startswith("there is no recipe 'student_alnoe'; did you mean 'student_alone'?")
 
 
 @pytest.mark.parametrize(
