@@ -235,8 +235,7 @@ def _checked(
     Raises:
         KdsegError: it lost more than it may, or carries another card.
     """
-    with exporter_told(settings.to, "open what it wrote"):
-        exported = open_exported(file, trust_code=True, registry=registry)
+    exported = open_exported(file, trust_code=True, registry=registry)
     if dict(exported.card) != dict(card):
         raise KdsegError(f"the exporter {settings.to} lost what the file must carry; tell whoever wrote it")
     # A file of one size is held against the network at that size.
