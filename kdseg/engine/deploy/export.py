@@ -113,6 +113,7 @@ def export_run(
             ctx = _context(file, graph, settings, card, loaded)
             with _named(file, target), exporter_told(settings.to, "write the network"):
                 exporter.build(ctx)
+            _refuse_absent(draft, target, exporter)
         with _named(file, target):
             found = _checked(file, graph, card, settings, samples, registry, console)
         found = _told(target, exporter, draft, settings, card) | found
@@ -138,6 +139,21 @@ def _refuse_strangers(target: Path, exporter: Exporter) -> None:
             f"{display_path(there[0])}: would be overwritten, and belongs to no export; remove it, or name another "
             "place by --output"
         )
+
+
+def _files(target: Path, exporter: Exporter) -> list[str]:
+    """Name all files of an export."""
+    return [target.name, *(target.with_suffix(suffix).name for suffix in exporter.beside)]
+
+
+def _refuse_absent(draft: Path, target: Path, exporter: Exporter) -> None:
+    """See whether an exporter wrote what it is to write.
+
+    Raises:
+        KdsegError: naming what is missing.
+    """
+    if absent := [name for name in _files(target, exporter) if not (draft / name).exists()]:
+        raise KdsegError(f"exporter {exporter.name} wrote no {' and no '.join(absent)}; tell whoever wrote it")
 
 
 def _default_name(model: str, settings: ExportSettings, which: str) -> str:
@@ -261,10 +277,9 @@ def _checked(
 def _told(
     target: Path, exporter: Exporter, draft: Path, settings: ExportSettings, card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    names = [target.name, *(target.with_suffix(suffix).name for suffix in exporter.beside)]
     return {
         "file": display_path(target),
-        "bytes": sum((draft / name).stat().st_size for name in names),
+        "bytes": sum((draft / name).stat().st_size for name in _files(target, exporter)),
         "threads": torch.get_num_threads(),
         "calibration_images": settings.calibrate if settings.precision == "int8" else 0,
         **{key: card[key] for key in ("exporter", "run", "model", "weights", "output", "size", "resize", "precision")},

@@ -20,7 +20,7 @@ from kdseg.plugins import load_plugins
 from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -61,7 +61,7 @@ class ExportedModel(SegmentationModel):
         """Give logits N×C×H×W for float RGB images N×3×H×W in 0..1, on the CPU.
 
         Raises:
-            KdsegError: the file gives classes alone.
+            KdsegError: the file gives classes alone, or something else than its card says.
         """
         if not self.gives_logits:
             raise KdsegError(f"{display_path(self.file)}: gives classes alone; export with --logits for logits")
@@ -74,7 +74,8 @@ class ExportedModel(SegmentationModel):
         """Give the class index of each pixel, as `SegmentationModel.predict` does.
 
         Raises:
-            KdsegError: it gives classes alone, and windows, scales or mirrored views are wanted.
+            KdsegError: it gives classes alone, and windows, scales or mirrored views are wanted; or it gives something
+                else than its card says.
         """
         if self.gives_logits:
             return super().predict(images, whole_image)
@@ -102,21 +103,42 @@ class ExportedModel(SegmentationModel):
         return torch.cat([self._answer(image[None]) for image in images])
 
     def _answer(self, images: Tensor) -> Tensor:
+        seen = f"{len(images)} images of {images.shape[2]}x{images.shape[3]}"
         try:
-            return self._runner(images.contiguous())
+            found: object = self._runner(images.contiguous())
         except KdsegError:
             raise
         except Exception as error:  # of any library
-            count, _, height, width = images.shape
             raise KdsegError(
-                f"{display_path(self.file)}: cannot run on {count} images of {height}x{width}: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{display_path(self.file)}: cannot run on {seen}: {type(error).__name__}: {one_line(error)}"
             ) from error
+        wanted, given = self._wanted(images), _described(found)
+        if not isinstance(found, torch.Tensor) or given != wanted:
+            raise KdsegError(
+                f"{display_path(self.file)}: gives {given} for {seen}, and its card says {self.card['output']}, which "
+                f"are {wanted}; tell whoever wrote the exporter"
+            )
+        return found
+
+    def _wanted(self, images: Tensor) -> str:
+        """Describe what its card says that it gives for images."""
+        count, _, *size = images.shape
+        if self.gives_logits:
+            return _as_text(torch.float32, [count, len(self.classes), *size])
+        return _as_text(torch.uint8, [count, *size])
 
     @staticmethod
     def _array(classes: Tensor) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = classes.numpy()
         return found
+
+
+def _described(found: object) -> str:
+    return _as_text(found.dtype, found.shape) if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+
+
+def _as_text(kind: torch.dtype, shape: Iterable[int]) -> str:
+    return f"{str(kind).removeprefix('torch.')} {'x'.join(map(str, shape))}"
 
 
 def open_exported(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
 from attrs import frozen
 
 from kdseg.components import KINDS, Exporter
@@ -148,3 +150,48 @@ def test_what_an_exporter_raises_as_it_opens_is_told(file):
     with pytest.raises(KdsegError) as told:
         open_exported(file, trust_code=False, registry=registry(Closed))
     assert str(told.value) == "exporter ours/closed cannot open student.file: RuntimeError: out of handles"
+
+
+@frozen(kw_only=True)
+class Answering(Plain):
+    """Gives what a test hands it."""
+
+    name: ClassVar[str] = "answering"
+    answer: ClassVar[object] = None
+
+    def open(self, file, ctx):
+        return lambda images: type(self).answer
+
+
+SOUND = {"classes": torch.zeros(1, 32, 40, dtype=torch.uint8), "logits": torch.zeros(1, 2, 32, 40)}
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "given"),
+    [
+        ("classes", SOUND["classes"].long(), "int64 1x32x40"),
+        ("classes", SOUND["classes"][:, None], "uint8 1x1x32x40"),
+        ("classes", SOUND["classes"][:, ::2, ::2], "uint8 1x16x20"),
+        ("classes", SOUND["classes"][0], "uint8 32x40"),
+        ("classes", SOUND["classes"].numpy(), "a ndarray"),
+        ("logits", SOUND["logits"].double(), "float64 1x2x32x40"),
+        ("logits", SOUND["logits"][:, :1], "float32 1x1x32x40"),
+        ("logits", SOUND["logits"][..., :20], "float32 1x2x32x20"),
+        ("logits", None, "a NoneType"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_answer_that_is_not_what_the_card_says_is_told(file, monkeypatch, output, answer, given):
+    file.write_text(json.dumps(CARD | {"output": output}))
+    model = open_exported(file, trust_code=False, registry=registry(Answering))
+    image = np.zeros((32, 40, 3), np.uint8)
+    monkeypatch.setattr(Answering, "answer", SOUND[output])
+    assert model.predict(image).shape == (32, 40)
+    monkeypatch.setattr(Answering, "answer", answer)
+    with pytest.raises(KdsegError) as told:
+        model.predict(image)
+    wanted = {"classes": "uint8 1x32x40", "logits": "float32 1x2x32x40"}[output]
+    assert str(told.value) == (
+        f"student.file: gives {given} for 1 images of 32x40, and its card says {output}, which are {wanted}; tell "
+        "whoever wrote the exporter"
+    )
