@@ -116,7 +116,8 @@ def export_run(
             _refuse_absent(draft, target, exporter)
         with _named(file, target):
             found = _checked(file, graph, card, settings, samples, registry, console)
-        found = _told(target, exporter, draft, settings, card) | found
+        found = _told(target, exporter, draft, card) | found
+        found["calibration_images"] = _calibrated(settings, loaded)
         write_json(draft / f"{target.name}.json", found)
     return found
 
@@ -274,13 +275,15 @@ def _checked(
     return told | {"least_equal": least, "max_drop": settings.max_drop}
 
 
-def _told(
-    target: Path, exporter: Exporter, draft: Path, settings: ExportSettings, card: Mapping[str, Any]
-) -> dict[str, Any]:
+def _told(target: Path, exporter: Exporter, draft: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "file": display_path(target),
         "bytes": sum((draft / name).stat().st_size for name in _files(target, exporter)),
         "threads": torch.get_num_threads(),
-        "calibration_images": settings.calibrate if settings.precision == "int8" else 0,
         **{key: card[key] for key in ("exporter", "run", "model", "weights", "output", "size", "resize", "precision")},
     }
+
+
+def _calibrated(settings: ExportSettings, loaded: LoadedRecipe) -> int:
+    """Count the images by which int8 chose its scales: a split may hold fewer than were wanted."""
+    return len(spread(open_split(loaded.recipe, "train"), settings.calibrate)) if settings.precision == "int8" else 0

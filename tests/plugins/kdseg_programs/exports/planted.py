@@ -135,12 +135,13 @@ class Witness(Pt2File):
 
     name: ClassVar[str] = "witness"
     suffix: ClassVar[str] = ".witness"
-    precisions: ClassVar[tuple[str, ...]] = ("int8",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "int8")
 
     def build(self, ctx):
         import torch
 
-        torch.save([*ctx.calibration()], os.environ["KDSEG_WITNESS"])
+        if ctx.precision == "int8":
+            torch.save([*ctx.calibration()], os.environ["KDSEG_WITNESS"])
         super().build(ctx)
 
 
