@@ -203,9 +203,19 @@ def breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
     requires: object = cls.requires
     if not isinstance(requires, tuple) or not all(isinstance(line, str) for line in requires):
         yield f'requires is {requires!r}; write a tuple of requirements: ("transformers>=4.40",)'
+    yield from _lack_breaches(kind, cls)
     yield from _choice_breaches(kind, cls)
     yield from _hiding_breaches(kind, cls)
     yield from option_breaches(cls)
+
+
+def _lack_breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:
+    """Check that nothing is missing that the kind's base states without a value (a metric's scores, say)."""
+    options = {attribute.name for attribute in vars(kind.base).get("__attrs_attrs__", ())}
+    for name, hint in inspect.get_annotations(kind.base).items():
+        given = name in options or name in _choices(kind) or hasattr(cls, name)
+        if not given:
+            yield f"it has no {name}; write `{name}: {hint} = ...`"
 
 
 def _choice_breaches(kind: Kind, cls: type[Component]) -> Iterator[str]:

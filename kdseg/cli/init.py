@@ -83,11 +83,29 @@ def _proposal(folder: Path, classes: Path | None) -> tuple[str, Proposal]:
 
     entries = load_plugins().registry.of_kind("dataset")
     for entry in sorted(entries, key=lambda entry: entry.distribution == "kdseg"):
-        proposal: Proposal | None = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
+        proposal = _proposal_by(entry, folder)
         if proposal is not None:
             alone = [one.name for one in entries].count(entry.name) == 1
             return entry.name if alone else entry.qualified, _named(entry, proposal, folder, classes)
     raise KdsegError(f"{folder}: no dataset knows how to read this folder; `kdseg list-plugins` tells which there are")
+
+
+def _proposal_by(entry: Entry, folder: Path) -> Proposal | None:
+    """Ask a dataset; one that fails is left out and told, for the folder may well be another's."""
+    from kdseg.errors import KdsegError, display_path, one_line
+    from kdseg.proposals import Proposal
+
+    try:
+        proposal = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
+        if proposal is not None and not isinstance(proposal, Proposal):
+            raise TypeError(f"it gave {proposal!r:.80}, no Proposal")  # noqa: TRY301 (told as the rest is)
+    except KdsegError:
+        raise
+    except Exception as error:  # noqa: BLE001 (of any plugin)
+        found = f"{type(error).__name__}: {one_line(error)}"
+        click.echo(f"warning: dataset {entry.qualified} cannot look at {display_path(folder)}: {found}", err=True)
+        return None
+    return proposal
 
 
 def _named(entry: Entry, proposal: Proposal, folder: Path, classes: Path | None) -> Proposal:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from attrs import frozen
 
-from kdseg.components import KINDS, Backbone, Component, Dataset, Loss
+from kdseg.components import KINDS, Backbone, Component, Dataset, Exporter, Loss, Metric
 from kdseg.errors import KdsegError
 from kdseg.registry import Absence, Entry, Registry, breaches
 
@@ -19,6 +19,8 @@ def make(base: type[Component], name: str = "thing", **members: object) -> type[
         "name": name,
         "build": lambda self, ctx: None,
         "role": "supervised",
+        "scores": ("ours",),
+        "suffix": ".ours",
     } | members
     body = {key: value for key, value in body.items() if value is not None}
     return frozen(kw_only=True)(type("Thing", (base,), body))
@@ -134,6 +136,8 @@ def undecorated() -> type[Component]:
         (make(Backbone, __doc__="  "), "no docstring of its own"),
         (make(Backbone, build=None), "write `def build(self, ctx)`"),
         (make(Backbone, requires="transformers>=4.40"), "write a tuple of requirements"),
+        (make(Metric, scores=None), "it has no scores; write `scores: ClassVar[tuple[str, ...]] = ...`"),
+        (make(Exporter, suffix=None), "it has no suffix; write `suffix: ClassVar[str] = ...`"),
         (make(Loss, role=None), "its role is not given; write `role = ...` with one of 'supervised'"),
         (make(Loss, role="teacher"), "its role is 'teacher'"),
         (make(Loss, per="class"), "its per is 'class'; write `per = ...` with one of 'pixel', 'image', 'batch'"),
@@ -159,9 +163,10 @@ def test_name_and_docstring_must_be_the_classs_own():
     assert "docstring of its own" in told[1]
 
 
-def test_build_and_role_may_be_inherited():
-    child = frozen(kw_only=True)(type("Child", (make(Loss),), {"name": "child", "__doc__": "Help."}))
-    assert list(breaches(KINDS["loss"], child)) == []
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_all_but_name_and_docstring_may_be_inherited(kind):
+    child = frozen(kw_only=True)(type("Child", (make(kind.base),), {"name": "child", "__doc__": "Help."}))
+    assert list(breaches(kind, child)) == []
 
 
 def test_mutable_attrs_classes_are_components_too():

@@ -113,9 +113,11 @@ def export_run(
             ctx = _context(file, graph, settings, card, loaded)
             with _named(file, target), exporter_told(settings.to, "write the network"):
                 exporter.build(ctx)
+            _refuse_absent(draft, target, exporter)
         with _named(file, target):
             found = _checked(file, graph, card, settings, samples, registry, console)
-        found = _told(target, exporter, draft, settings, card) | found
+        found = _told(target, exporter, draft, card) | found
+        found["calibration_images"] = _calibrated(settings, loaded)
         write_json(draft / f"{target.name}.json", found)
     return found
 
@@ -138,6 +140,21 @@ def _refuse_strangers(target: Path, exporter: Exporter) -> None:
             f"{display_path(there[0])}: would be overwritten, and belongs to no export; remove it, or name another "
             "place by --output"
         )
+
+
+def _files(target: Path, exporter: Exporter) -> list[str]:
+    """Name all files of an export."""
+    return [target.name, *(target.with_suffix(suffix).name for suffix in exporter.beside)]
+
+
+def _refuse_absent(draft: Path, target: Path, exporter: Exporter) -> None:
+    """See whether an exporter wrote what it is to write.
+
+    Raises:
+        KdsegError: naming what is missing.
+    """
+    if absent := [name for name in _files(target, exporter) if not (draft / name).exists()]:
+        raise KdsegError(f"exporter {exporter.name} wrote no {' and no '.join(absent)}; tell whoever wrote it")
 
 
 def _default_name(model: str, settings: ExportSettings, which: str) -> str:
@@ -235,8 +252,7 @@ def _checked(
     Raises:
         KdsegError: it lost more than it may, or carries another card.
     """
-    with exporter_told(settings.to, "open what it wrote"):
-        exported = open_exported(file, trust_code=True, registry=registry)
+    exported = open_exported(file, trust_code=True, registry=registry)
     if dict(exported.card) != dict(card):
         raise KdsegError(f"the exporter {settings.to} lost what the file must carry; tell whoever wrote it")
     # A file of one size is held against the network at that size.
@@ -259,14 +275,15 @@ def _checked(
     return told | {"least_equal": least, "max_drop": settings.max_drop}
 
 
-def _told(
-    target: Path, exporter: Exporter, draft: Path, settings: ExportSettings, card: Mapping[str, Any]
-) -> dict[str, Any]:
-    names = [target.name, *(target.with_suffix(suffix).name for suffix in exporter.beside)]
+def _told(target: Path, exporter: Exporter, draft: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "file": display_path(target),
-        "bytes": sum((draft / name).stat().st_size for name in names),
+        "bytes": sum((draft / name).stat().st_size for name in _files(target, exporter)),
         "threads": torch.get_num_threads(),
-        "calibration_images": settings.calibrate if settings.precision == "int8" else 0,
         **{key: card[key] for key in ("exporter", "run", "model", "weights", "output", "size", "resize", "precision")},
     }
+
+
+def _calibrated(settings: ExportSettings, loaded: LoadedRecipe) -> int:
+    """Count the images by which int8 chose its scales: a split may hold fewer than were wanted."""
+    return len(spread(open_split(loaded.recipe, "train"), settings.calibrate)) if settings.precision == "int8" else 0

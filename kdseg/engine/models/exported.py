@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from kdseg.plugins import load_plugins
 from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -60,7 +61,7 @@ class ExportedModel(SegmentationModel):
         """Give logits N×C×H×W for float RGB images N×3×H×W in 0..1, on the CPU.
 
         Raises:
-            KdsegError: the file gives classes alone.
+            KdsegError: the file gives classes alone, or something else than its card says.
         """
         if not self.gives_logits:
             raise KdsegError(f"{display_path(self.file)}: gives classes alone; export with --logits for logits")
@@ -73,7 +74,8 @@ class ExportedModel(SegmentationModel):
         """Give the class index of each pixel, as `SegmentationModel.predict` does.
 
         Raises:
-            KdsegError: it gives classes alone, and windows, scales or mirrored views are wanted.
+            KdsegError: it gives classes alone, and windows, scales or mirrored views are wanted; or it gives something
+                else than its card says.
         """
         if self.gives_logits:
             return super().predict(images, whole_image)
@@ -101,21 +103,42 @@ class ExportedModel(SegmentationModel):
         return torch.cat([self._answer(image[None]) for image in images])
 
     def _answer(self, images: Tensor) -> Tensor:
+        seen = f"{len(images)} images of {images.shape[2]}x{images.shape[3]}"
         try:
-            return self._runner(images.contiguous())
+            found: object = self._runner(images.contiguous())
         except KdsegError:
             raise
         except Exception as error:  # of any library
-            count, _, height, width = images.shape
             raise KdsegError(
-                f"{display_path(self.file)}: cannot run on {count} images of {height}x{width}: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{display_path(self.file)}: cannot run on {seen}: {type(error).__name__}: {one_line(error)}"
             ) from error
+        wanted, given = self._wanted(images), _described(found)
+        if not isinstance(found, torch.Tensor) or given != wanted:
+            raise KdsegError(
+                f"{display_path(self.file)}: gives {given} for {seen}, and its card says {self.card['output']}, which "
+                f"are {wanted}; tell whoever wrote the exporter"
+            )
+        return found
+
+    def _wanted(self, images: Tensor) -> str:
+        """Describe what its card says that it gives for images."""
+        count, _, *size = images.shape
+        if self.gives_logits:
+            return _as_text(torch.float32, [count, len(self.classes), *size])
+        return _as_text(torch.uint8, [count, *size])
 
     @staticmethod
     def _array(classes: Tensor) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = classes.numpy()
         return found
+
+
+def _described(found: object) -> str:
+    return _as_text(found.dtype, found.shape) if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+
+
+def _as_text(kind: torch.dtype, shape: Iterable[int]) -> str:
+    return f"{str(kind).removeprefix('torch.')} {'x'.join(map(str, shape))}"
 
 
 def open_exported(
@@ -139,7 +162,8 @@ def open_exported(
             f"{display_path(file)}: opening it can run code of its maker's with all that you may do; where you trust "
             "them, say trust_code=True to kdseg.load, or --trust-code to the verb"
         )
-    runner = exporter.open(file, RunnerContext(card=card, threads=threads or torch.get_num_threads()))
+    with exporter_told(entry.qualified, f"open {display_path(file)}"):
+        runner = exporter.open(file, RunnerContext(card=card, threads=threads or torch.get_num_threads()))
     return ExportedModel(file, card, runner).eval()
 
 
@@ -154,20 +178,37 @@ def read_exported(file: Path, registry: Registry) -> tuple[Entry, Mapping[str, A
     if not takers:
         told = ", ".join(sorted({suffix_of(entry) for entry in entries})) or "none is there"
         raise KdsegError(f"{display_path(file)}: is no exported file; those end in {told}")
-    cards = []
+    cards, said = [], []
     for entry in takers:
-        check_requirements(entry)
-        card = make_exporter(entry).read(file)
-        if card is not None:
-            cards.append((entry, card))
+        try:
+            card = _card_by(entry, file)
+        except KdsegError as error:  # another package's exporter may share a suffix, and keeps no file from its own
+            said.append(str(error))
+        else:
+            cards += [] if card is None else [(entry, card)]
     if not cards:
-        raise KdsegError(f"{display_path(file)}: carries nothing of kdseg's; `kdseg export` writes files that do")
+        nothing = f"{display_path(file)}: carries nothing of kdseg's; `kdseg export` writes files that do"
+        raise KdsegError("; ".join(said) or nothing)
     entry, card = next(((entry, card) for entry, card in cards if card.get("exporter") == entry.qualified), cards[0])
     if wrong := [key for key, fits in _FIELDS.items() if key not in card or not fits(card[key])]:
         raise KdsegError(f"{display_path(file)}: damaged: its {', '.join(wrong)} are not what a model needs")
     if len(card["colours"]) != len(card["classes"]):
         raise KdsegError(f"{display_path(file)}: damaged: as many colours as classes are needed")
     return entry, card
+
+
+def _card_by(entry: Entry, file: Path) -> Mapping[str, Any] | None:
+    """Give the card that an exporter reads in a file; None where it finds none.
+
+    Raises:
+        KdsegError: its library is missing, or it fails.
+    """
+    check_requirements(entry)
+    with exporter_told(entry.qualified, f"read {display_path(file)}"):
+        card = make_exporter(entry).read(file)
+    if card is not None and not isinstance(card, Mapping):
+        raise KdsegError(f"exporter {entry.qualified} reads a {type(card).__name__} in {display_path(file)}, no card")
+    return card
 
 
 def suffix_of(entry: Entry) -> str:

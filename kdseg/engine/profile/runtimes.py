@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kdseg.registry import Registry
 
 RUNTIMES: Mapping[str, str] = {
-    "eager": "PyTorch as it comes",
+    "eager": "PyTorch as it comes, images and weights channel by channel",
     "channels_last": "with images and weights in channels_last",
     "optimized": "kdseg.load(..., optimize=True): batch normalisation folded too; on a GPU as a CUDA graph",
     "bf16": "the same, precision='bf16'",
@@ -74,7 +74,8 @@ def runtime(
 
 def _by_pytorch(name: str, network: nn.Module, card: Mapping[str, Any], device: torch.device) -> SegmentationModel:
     mine = copy.deepcopy(network)
-    if name == "eager":
+    if name == "eager":  # a run's weights come in channels_last
+        mine = mine.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # torch's stub lacks it
         return _Contiguous(mine, card).eval().to(device)
     mine = mine.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     if name != "channels_last":
@@ -118,9 +119,9 @@ def prediction(model: SegmentationModel, images: Tensor) -> Callable[[], object]
 
 
 class _Contiguous(SegmentationModel):
-    """A model whose images stay as they lie."""
+    """A model whose images lie channel by channel, as PyTorch makes them unasked."""
 
     def forward(self, images: Tensor) -> Tensor:
-        output = self.network((images - self.mean) / self.std)
+        output = self.network(((images - self.mean) / self.std).contiguous())
         logits: Tensor = output["logits"] if isinstance(output, dict) else output
         return logits

@@ -64,6 +64,24 @@ def test_a_dataset_that_knows_the_folder_is_taken_before_the_one_that_reads_any(
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [('raise RuntimeError("boom")', "RuntimeError: boom"), ("return 3", "TypeError: it gave 3, no Proposal")],
+    ids=["raises", "another type"],
+)
+def test_a_dataset_that_fails_leaves_the_folder_to_others(line, told, photos, kdseg, tmp_path):
+    (photos / "mine.txt").touch()
+    with on_path(tmp_path / "site") as site:
+        failing = DATASET.replace('if not (folder / "mine.txt").exists():', f"if True:\n            {line}")
+        for letter, name, text in (("a", "bad", failing), ("x", "mine", DATASET)):
+            module = f"plug_{name}{len(line)}"  # of its own: Python keeps what it has imported
+            files = {f"{module}.py": text.replace("NAME", repr(name))}
+            fake_dist(site, f"kdseg-{letter}", entry_points={letter: module}, files=files)
+        status, _, err = kdseg("init", "photos")
+    assert (status, err) == (0, f"warning: dataset kdseg-a/bad cannot look at photos: {told}\n")
+    assert tomllib.loads((tmp_path / "recipe.toml").read_text(encoding="utf-8"))["data"]["dataset"]["use"] == "mine"
+
+
 def test_a_folder_that_no_dataset_reads_is_told(photos, kdseg, monkeypatch):
     monkeypatch.setenv("KDSEG_DISABLE_PLUGINS", "folder")
     status, out, err = kdseg("init", "photos")

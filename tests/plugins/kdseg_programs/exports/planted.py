@@ -69,6 +69,47 @@ class Raising(Pt2File):
 
 
 @frozen(kw_only=True)
+class Idle(Pt2File):
+    """Writes nothing."""
+
+    name: ClassVar[str] = "idle"
+    suffix: ClassVar[str] = ".idle"
+
+    def build(self, ctx):
+        pass
+
+
+@frozen(kw_only=True)
+class Halved(Pt2File):
+    """Writes less than it names."""
+
+    name: ClassVar[str] = "halved"
+    suffix: ClassVar[str] = ".halved"
+    beside: ClassVar[tuple[str, ...]] = (".rest",)
+
+
+@frozen(kw_only=True)
+class Wide(Pt2File):
+    """Writes classes as numbers of another type."""
+
+    name: ClassVar[str] = "wide"
+    suffix: ClassVar[str] = ".wide"
+
+    def build(self, ctx):
+        import torch
+
+        class Widened(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = ctx.module
+
+            def forward(self, images):
+                return self.inner(images).long()
+
+        super().build(evolve(ctx, module=Widened()))
+
+
+@frozen(kw_only=True)
 class Unopened(Pt2File):
     """Fails while it opens."""
 
@@ -94,15 +135,16 @@ class Witness(Pt2File):
 
     name: ClassVar[str] = "witness"
     suffix: ClassVar[str] = ".witness"
-    precisions: ClassVar[tuple[str, ...]] = ("int8",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "int8")
 
     def build(self, ctx):
         import torch
 
-        torch.save([*ctx.calibration()], os.environ["KDSEG_WITNESS"])
+        if ctx.precision == "int8":
+            torch.save([*ctx.calibration()], os.environ["KDSEG_WITNESS"])
         super().build(ctx)
 
 
 @hookimpl
 def kdseg_exporters():
-    return [Shifted, Forgetful, Full, Lacking, Raising, Unopened, Witness]
+    return [Shifted, Forgetful, Full, Halved, Idle, Lacking, Raising, Unopened, Wide, Witness]

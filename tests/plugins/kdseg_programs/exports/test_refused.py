@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ def left(run):
         (("--to", "forgetful"), "the exporter forgetful lost what the file must carry"),
         (("--to", "full"), "student-fp32.full: No space left on device; nothing was left of the export; make room"),
         (("--to", "raising"), "exporter raising cannot write the network: ValueError: a message of over 2 GB"),
+        (("--to", "idle"), "exporter idle wrote no student-fp32.idle; tell whoever wrote it"),
+        (("--to", "halved"), "exporter halved wrote no student-fp32.rest; tell whoever wrote it"),
+        (("--to", "wide"), "student-fp32.wide: gives int64 1x40x72 for 1 images of 40x72, and its card says classes"),
         (("--to", "unopened"), "/exports/student-fp32.unopened"),
         (("--to", "lacking"), "needs kdseg-no-such-library>=2 (not installed): pip install 'kdseg-no-such-library>=2'"),
         (("--to", "onxn"), "unknown exporter 'onxn'; did you mean 'onnx'?"),
@@ -113,6 +117,18 @@ def test_int8_is_calibrated_on_training_images_alone(export, run, tmp_path, monk
     if size is None:
         assert all(torch.equal(one, other) for one, other in zip(seen, wanted, strict=True))
     assert {tuple(image.shape) for image in seen} == {(1, 3, *(size or (40, 72)))}
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [(("--precision", "int8", "--calibrate", "5"), 5), (("--precision", "int8", "--calibrate", "100"), 32), ((), 0)],
+    ids=["some", "more than there are", "none"],
+)
+def test_the_images_that_calibrated_are_counted(export, run, tmp_path, monkeypatch, words, count):
+    monkeypatch.setenv("KDSEG_WITNESS", str(tmp_path / "seen.pt"))
+    status, out, err = export("--to", "witness", *words, "--images", "1", "--json")
+    assert status == 0, err
+    assert json.loads(out)["calibration_images"] == len(torch.load(tmp_path / "seen.pt") if words else ()) == count
 
 
 def test_a_file_that_can_run_code_is_opened_only_where_it_is_trusted(onnx_run, kdseg):
