@@ -57,7 +57,11 @@ class ClassWeighted(Loss):
 
 @frozen(kw_only=True)
 class CrossEntropy(ClassWeighted):
-    """Cross-entropy with the labels: a mean over the labelled pixels, weighted by their classes where asked."""
+    """Cross-entropy with the labels: a mean over the labelled pixels, weighted by their classes where asked.
+
+    As torch defines it, label smoothing still pulls at a pixel whose class weighs 0, towards all classes by their
+    weights, while the mean does not count it. A class that shall not count is better ignored in the masks.
+    """
 
     name: ClassVar[str] = "cross_entropy"
     label_smoothing: Annotated[float, "the share of the target, 0..1, that is spread over all classes"] = field(
