@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from kdseg.engine.folders.run_folder import file_instead
 from kdseg.engine.models.exported import ExportedModel, open_exported
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.engine.models.optimised import optimise
@@ -55,8 +56,8 @@ def runtime(
         trust_code: open a file even where that can run code of its maker's.
 
     Raises:
-        KdsegError: there is no such runtime; the file cannot be opened or does other work than the network, or the
-            exporter's libraries are missing.
+        KdsegError: there is no such runtime or file; the file cannot be opened or does other work than the network;
+            or the exporter's libraries are missing.
     """
     exporters = [entry.name for entry in registry.of_kind("exporter")]
     if name in RUNTIMES:
@@ -66,6 +67,8 @@ def runtime(
     elif exporter_of(name)[0] in exporters:
         with drafts(name, size, registry) as make:
             yield make
+    elif Path(name).suffix or Path(name).name != name:
+        raise KdsegError(f"--runtime {name}: no such file{file_instead(Path(name))}")
     else:
         hint = did_you_mean(name, [*RUNTIMES, *exporters])
         known = f"; there are {', '.join(RUNTIMES)}, exporters ({', '.join(exporters)}), and files of kdseg export"
