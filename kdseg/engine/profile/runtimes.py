@@ -94,12 +94,18 @@ def _opened(file: Path, size: tuple[int, int], card: Mapping[str, Any], *, trust
         KdsegError: it cannot be opened, sees images at another size, or tells other classes apart.
     """
     model = open_exported(file, trust_code=trust_code)
-    for key in ("size", "resize"):
-        seen = model.card.get(key)
-        if seen is not None and tuple(seen) != size:
+    takes, sees = (None if seen is None else tuple(seen) for seen in (model.card["size"], model.card.get("resize")))
+    if takes and sees and takes != sees:
+        raise KdsegError(
+            f"--runtime {file}: takes images of {_by(takes)} alone (its size), seen at {_by(sees)} (its resize), which "
+            "is other work than the network's at any --size: it cannot be measured beside it; export another "
+            "file, with one of both"
+        )
+    for key, seen in (("size", takes), ("resize", sees)):
+        if seen and seen != size:
             raise KdsegError(
-                f"--runtime {file}: sees every image at {seen[0]}x{seen[1]} (its {key}), which is other work than at "
-                f"{size[0]}x{size[1]}: measure at that --size, or export another file"
+                f"--runtime {file}: sees every image at {_by(seen)} (its {key}), which is other work than at "
+                f"{_by(size)}: measure at that --size, or export another file"
             )
     if len(model.classes) != len(card["classes"]):
         raise KdsegError(
@@ -107,6 +113,10 @@ def _opened(file: Path, size: tuple[int, int], card: Mapping[str, Any], *, trust
             "it beside the run that it came from"
         )
     return model
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
 
 
 def precision_of(name: str, model: SegmentationModel, device: torch.device) -> str | None:
