@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     "--precision", type=click.Choice(["fp32", "bf16", "int8"]), default="fp32", show_default=True,
     help="Of the network in the file. int8 is calibrated on the run's training split.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file. One in RUN/exports, if left out.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file. One in the run's folder exports, if left out."
+)
 @click.option("--logits", is_flag=True, help="Float images in, logits out; else bytes in, classes out.")
 @click.option(
     "--size", type=window_size, metavar="HEIGHTxWIDTH",

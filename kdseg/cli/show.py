@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdseg.cli._tables import print_rows
+from kdseg.components import KINDS
 
 if TYPE_CHECKING:
     from kdseg.options import Option
     from kdseg.registry import Entry
 
 
-@click.command(short_help="One component: help, options, origin.")
+*_FIRST, _LAST = KINDS
+
+
+@click.command(
+    short_help="One component: help, options, origin.",
+    help="Show one component: its help, its options with types and defaults, and where it comes from.\n\n"
+    f"KIND is {', '.join(_FIRST)} or {_LAST}; `kdseg list-plugins` lists the names.",
+)
 @click.argument("kind")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def command(kind: str, name: str, as_json: bool) -> None:
-    """Show one component: its help, its options with types and defaults, and where it comes from.
-
-    KIND is backbone, dataset, loss, metric, diagnostic, callback or exporter; `kdseg list-plugins` lists the names.
-    """
+    """Show one component."""
     from kdseg.options import component_options
     from kdseg.plugins import load_plugins
 

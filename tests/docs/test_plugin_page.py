@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kdseg.components import KINDS
 from kdseg.testing import fake_dist, on_path
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -86,3 +91,10 @@ def test_the_package_is_found(folder, pages, kdseg):
         status, out, err = kdseg("show", "loss", "my_mse")
         assert status == 0, err
         assert out.startswith("loss kdseg-mine/my_mse (plugin mine of kdseg-mine 0.1.0)")
+
+
+def test_every_kind_has_its_row_and_its_hook():
+    text = (DOCS / "plugins.md").read_text(encoding="utf-8")
+    table = text[text.index("## The kinds") :].partition("\n\nRecipes name")[0]
+    assert set(re.findall(r"^\| (\w+) \| ", table, re.MULTILINE)) == {"kind", *KINDS}
+    assert all(f"`{kind.hook}`" in text for kind in KINDS.values())

@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.folders.files import sha256, write_json
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, did_you_mean, display_path
 from kdseg.recipe.save import dumps, plain
 
 if TYPE_CHECKING:
@@ -121,15 +121,30 @@ def find_run(path: Path) -> Path:
     """Give the folder of a run named by a person: the folder itself, or one above with its newest run.
 
     Raises:
-        KdsegError: where it is no run.
+        KdsegError: where it is no run, or is named as a file is that is not there.
     """
     for folder in (path, *_newest_first(path)):
         if (folder / RECIPE).exists():
             return folder.resolve()
+    if path.suffix and not path.exists():
+        raise KdsegError(f"{display_path(path)}: no such file or run{file_instead(path)}")
     raise KdsegError(
         f"{display_path(path)}: no run here (no {RECIPE}); a run's folder is FOLDER/NAME/TIMESTAMP, or FOLDER/NAME for "
         "its latest"
     )
+
+
+def file_instead(path: Path) -> str:
+    """Give what may be meant by a file that is not there, as the end of a message; empty where nothing is near."""
+    folder = next((above for above in path.parents if above.is_dir()), path.parent)
+    for run in _newest_first(folder):  # FOLDER/NAME stands for its latest run, but for none of the files in it
+        below = run / path.relative_to(folder)
+        if below.exists():
+            return f"; the latest run there has {display_path(below)}"
+        return f"; files of a run lie in its own folder: {display_path(run)}{file_instead(below)}"
+    if folder != path.parent:
+        return ""
+    return did_you_mean(path.name, sorted(file.name for file in folder.iterdir()))
 
 
 def write_environment(folder: Path, loaded: LoadedRecipe, hardware: dict[str, Any]) -> None:

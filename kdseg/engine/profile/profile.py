@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from kdseg.components import KINDS, BackboneContext
 from kdseg.data.samples import ClassTable
+from kdseg.engine.folders.run_folder import file_instead
 from kdseg.engine.models.model import SegmentationModel, card_of, load
 from kdseg.engine.profile.clock import WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 from kdseg.engine.profile.layers import count_layers, time_layers
@@ -111,6 +112,8 @@ def find_subject(
 
 def _refuse_path(text: str) -> None:
     """Refuse what can be no backbone's name; ``kdseg/unet1m`` is one."""
+    if Path(text).suffix:
+        raise KdsegError(f"{text}: no such file or run{file_instead(Path(text))}")
     known = {entry.distribution for entry in load_plugins().registry.of_kind("backbone")}
     if (os.sep in text or "/" in text) and text.partition("/")[0] not in known:
         raise KdsegError(f"{text}: no such run, and no backbone")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from kdseg.engine.folders.run_folder import file_instead
 from kdseg.engine.models.exported import ExportedModel, open_exported
 from kdseg.engine.models.model import SegmentationModel
 from kdseg.engine.models.optimised import optimise
@@ -55,8 +56,8 @@ def runtime(
         trust_code: open a file even where that can run code of its maker's.
 
     Raises:
-        KdsegError: there is no such runtime; the file cannot be opened or does other work than the network, or the
-            exporter's libraries are missing.
+        KdsegError: there is no such runtime or file; the file cannot be opened or does other work than the network;
+            or the exporter's libraries are missing.
     """
     exporters = [entry.name for entry in registry.of_kind("exporter")]
     if name in RUNTIMES:
@@ -66,6 +67,8 @@ def runtime(
     elif exporter_of(name)[0] in exporters:
         with drafts(name, size, registry) as make:
             yield make
+    elif Path(name).suffix or Path(name).name != name:
+        raise KdsegError(f"--runtime {name}: no such file{file_instead(Path(name))}")
     else:
         hint = did_you_mean(name, [*RUNTIMES, *exporters])
         known = f"; there are {', '.join(RUNTIMES)}, exporters ({', '.join(exporters)}), and files of kdseg export"
@@ -91,12 +94,18 @@ def _opened(file: Path, size: tuple[int, int], card: Mapping[str, Any], *, trust
         KdsegError: it cannot be opened, sees images at another size, or tells other classes apart.
     """
     model = open_exported(file, trust_code=trust_code)
-    for key in ("size", "resize"):
-        seen = model.card.get(key)
-        if seen is not None and tuple(seen) != size:
+    takes, sees = (None if seen is None else tuple(seen) for seen in (model.card["size"], model.card.get("resize")))
+    if takes and sees and takes != sees:
+        raise KdsegError(
+            f"--runtime {file}: takes images of {_by(takes)} alone (its size), seen at {_by(sees)} (its resize), which "
+            "is other work than the network's at any --size: it cannot be measured beside it; export another "
+            "file, with one of both"
+        )
+    for key, seen in (("size", takes), ("resize", sees)):
+        if seen and seen != size:
             raise KdsegError(
-                f"--runtime {file}: sees every image at {seen[0]}x{seen[1]} (its {key}), which is other work than at "
-                f"{size[0]}x{size[1]}: measure at that --size, or export another file"
+                f"--runtime {file}: sees every image at {_by(seen)} (its {key}), which is other work than at "
+                f"{_by(size)}: measure at that --size, or export another file"
             )
     if len(model.classes) != len(card["classes"]):
         raise KdsegError(
@@ -104,6 +113,10 @@ def _opened(file: Path, size: tuple[int, int], card: Mapping[str, Any], *, trust
             "it beside the run that it came from"
         )
     return model
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
 
 
 def precision_of(name: str, model: SegmentationModel, device: torch.device) -> str | None:

@@ -139,3 +139,10 @@ def test_an_exporter_says_what_it_writes_and_why_not_more(kdseg):
     assert "\nwrites .onnx in fp32, int8\nnot in bf16: ONNX Runtime has no convolution in bf16" in out
     data = json.loads(kdseg("show", "exporter", "pt2", "--json").out)
     assert (data["suffix"], data["precisions"], list(data["cannot"])) == (".pt2", ["fp32", "bf16"], ["int8"])
+
+
+def test_the_help_names_every_kind(kdseg):
+    from kdseg.components import KINDS
+
+    told = " ".join(kdseg("show", "--help").out.split())
+    assert all(kind in re.split(r"[ ,;]+", told[told.index("KIND is ") :]) for kind in KINDS)

@@ -91,15 +91,35 @@ def test_a_file_has_no_other_weights(onnx_file):
         package.load(onnx_file, which="last")
 
 
-def test_a_file_that_does_other_work_is_not_measured(onnx_run, kdseg):
-    done = kdseg("export", str(onnx_run), "--to", "pt2", "--size", "40x72", "--images", "1")
+@pytest.mark.parametrize(
+    ("words", "name", "told"),
+    [
+        (
+            ("--size", "40x72"),
+            "student-fp32-40x72.pt2",
+            {"40x72": None, "64x96": "sees every image at 40x72 (its size), which is other work than at 64x96"},
+        ),
+        (
+            ("--resize", "40x72"),
+            "student-fp32-resize40x72.pt2",
+            {"40x72": None, "64x96": "sees every image at 40x72 (its resize), which is other work than at 64x96"},
+        ),
+        (
+            ("--size", "40x72", "--resize", "64x96"),
+            "student-fp32-40x72-resize64x96.pt2",
+            dict.fromkeys(("40x72", "64x96"), "it cannot be measured beside it; export another file, with one of both"),
+        ),
+    ],
+    ids=["size", "resize", "both"],
+)
+def test_a_file_that_does_other_work_is_not_measured(onnx_run, kdseg, words, name, told):
+    done = kdseg("export", str(onnx_run), "--to", "pt2", *words, "--images", "1")
     assert done.status == 0, done.err
-    file = str(onnx_run / "exports" / "student-fp32-40x72.pt2")
-    for size, status in (("40x72", 0), ("64x96", 2)):
+    for size, wrong in told.items():
         few = ("--size", size, "--rounds", "5", "--threads", "1", "--trust-code")
-        done = kdseg("profile", str(onnx_run), "--runtime", file, *few)
-        assert done.status == status, done.err
-    assert "sees every image at 40x72 (its size), which is other work than at 64x96" in done.err
+        done = kdseg("profile", str(onnx_run), "--runtime", str(onnx_run / "exports" / name), *few)
+        assert done.status == (0 if wrong is None else 2), done.err
+        assert wrong is None or wrong in done.err
 
 
 def test_an_exported_file_has_no_share_of_a_gpus_peak(onnx_file):
