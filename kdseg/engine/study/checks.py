@@ -120,11 +120,16 @@ def _compare(file: SweepFile, rows: Sequence[Row], problems: list[Problem]) -> N
                     f"let all take as many by set = {{ train.steps_of.{row.learner} = … }}, or say equal_steps = false",
                 )
             )
-        for what, value in _judged(row.variant.asked.recipe).items():
-            if value != _judged(other.variant.asked.recipe)[what]:
-                problems.append(
-                    file.problem(place, f"{row.label!r} is judged with another {what} than {other.label!r}")
-                )
+        problems += [
+            file.problem(place, f"{row.label!r} is judged with another {what} than {other.label!r}")
+            for what in judged_otherwise(row.variant.asked.recipe, other.variant.asked.recipe)
+        ]
+
+
+def judged_otherwise(one: Recipe, other: Recipe) -> list[str]:
+    """Name all that decides what a score means, and differs between two recipes."""
+    theirs = _judged(other)
+    return [what for what, value in _judged(one).items() if value != theirs[what]]
 
 
 def _judged(recipe: Recipe) -> Mapping[str, Any]:

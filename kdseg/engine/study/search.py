@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from kdseg.engine.folders.files import disk_told
-from kdseg.engine.study.checks import check_sweep
+from kdseg.engine.study.checks import check_sweep, judged_otherwise
 from kdseg.engine.study.children import Children, jobs_here, study_lock
 from kdseg.engine.study.conduct import Conducted, conclude, write_state
 from kdseg.engine.study.runs import Variant, plan_variant
 from kdseg.engine.study.table import read_summary, score_of
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, ProblemsError
 from kdseg.recipe.keys import join_key
 
 if TYPE_CHECKING:
@@ -44,7 +44,25 @@ def first_points(file: SweepFile) -> tuple[Row, ...]:
         ProblemsError: with all that is wrong.
         KdsegError: there is no grid to search.
     """
-    return check_sweep(file, first_variants(file))
+    variants = first_variants(file)
+    _refuse_other_judgements(file, variants)
+    return check_sweep(file, variants)
+
+
+def _refuse_other_judgements(file: SweepFile, variants: Sequence[Variant]) -> None:
+    """Refuse an axis along which the judgement changes, too: the best of its points would only be judged best."""
+    problems = []
+    for variant in variants:
+        axes = file.axes(variant.arm)
+        for axis in axes:
+            others = axis.values[1:] if isinstance(axis.values, list) else [axis.values.high]
+            for value in others:
+                other = plan_variant(file, variant.arm, {**_first(axes), axis: value})
+                for what in judged_otherwise(other.asked.recipe, variant.asked.recipe):
+                    told = f"{value!r} is judged with another {what}: points of a search need one judgement"
+                    problems.append(file.problem(axis.stated, told))
+    if problems:
+        raise ProblemsError(problems)
 
 
 def first_variants(file: SweepFile) -> list[Variant]:

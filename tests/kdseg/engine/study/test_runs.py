@@ -8,6 +8,7 @@ from kdseg.engine.folders.run_folder import recipe_digest
 from kdseg.engine.study.checks import check_sweep
 from kdseg.engine.study.planned import in_order
 from kdseg.engine.study.runs import plan_sweep
+from kdseg.engine.study.search import first_points
 from kdseg.errors import KdsegError
 from kdseg.recipe.load import load_recipe
 
@@ -133,6 +134,17 @@ def test_a_dataset_that_draws_its_images_must_draw_the_same_for_all_arms(sweep):
     grid = [('"alone.toml"', '"alone.toml"\ngrid = { data.seed = [1, 2] }'), ('"offline.toml"', '"together.toml"')]
     told = refusal(sweep(drawn, *grid))
     assert "sweep.arms.alone: 'alone seed=2' is judged with another data.seed than 'alone seed=1'" in told
+
+
+@pytest.mark.parametrize("axis", ["data.val.images = [8, 5]", "evaluate.scales = [[1.0], [0.5, 1.0]]"])
+def test_points_of_a_search_must_be_judged_alike(sweep, axis):
+    file = sweep(('"offline.toml"', f'"offline.toml"\ngrid = {{ {axis} }}'))
+    with pytest.raises(KdsegError) as caught:
+        first_points(file)
+    what = "data.val" if "data" in axis else "evaluate.window, scales or flip"
+    place = f"sweep.toml:10: sweep.arms.offline.grid.{axis.partition(' ')[0]}"
+    assert str(caught.value).startswith(place)
+    assert str(caught.value).endswith(f"is judged with another {what}: points of a search need one judgement")
 
 
 def test_a_seed_that_changes_the_training_set_alone_is_no_matter(sweep):
