@@ -16,6 +16,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _COMPRESSION, _BY_JPEG = 259, (6, 7)
 """Of TIFF (6.0, section 22, and its Technical Note 2)."""
 _WIDTH, _HEIGHT, BITS = 256, 257, 258
+_MOST_TAGS = 2**16
 _NUMBERS = {3: "H", 4: "I"}
 """The types of TIFF that hold whole numbers."""
 _TIFF_FORMS = {
@@ -47,14 +48,14 @@ def tiff_numbers(content: bytes) -> dict[int, tuple[int, int]]:
         (place,) = struct.unpack_from(order + offset, content, first)
         (entries,) = struct.unpack_from(order + count, content, place)
         place += struct.calcsize(count)
-        for entry in range(place, min(place + entries * length, len(content)), length):
+        for entry in range(place, place + min(entries, _MOST_TAGS) * length, length):
             tag, kind, several = struct.unpack_from(f"{order}HH{offset}", content, entry)
             if kind in _NUMBERS:
                 stands = entry + 4 + room
                 if several * struct.calcsize(_NUMBERS[kind]) > room:
                     (stands,) = struct.unpack_from(order + offset, content, stands)
                 numbers.setdefault(tag, (*struct.unpack_from(order + _NUMBERS[kind], content, stands), stands))
-    except struct.error:  # it ends early: what was there counts
+    except (struct.error, OverflowError):  # it ends early, or points beyond any file: what was there counts
         pass
     return numbers
 
@@ -120,15 +121,16 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 def webp_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Give name and body of each chunk of a WebP, those within its frames too; nothing of another file."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        yield from _riff_chunks(content, 12)
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+        return
+    for name, body in _riff_chunks(content, 12):
+        yield name, body
+        if name == b"ANMF":
+            yield from _riff_chunks(body, 16)  # after the frame's place, size and time
 
 
 def _riff_chunks(content: bytes, place: int) -> Iterator[tuple[bytes, bytes]]:
     while place + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, place)
-        body = content[place + 8 : place + 8 + length]
-        yield name, body
-        if name == b"ANMF":
-            yield from _riff_chunks(body, 16)  # after the frame's place, size and time
+        yield name, content[place + 8 : place + 8 + length]
         place += 8 + length + length % 2
