@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))  # OpenCV reads it when the first module imports it
 
 if TYPE_CHECKING:
     from kdseg.boundaries import boundary

@@ -23,6 +23,7 @@ os.environ |= {
     "KDSEG_CACHE": CACHE,
     "HF_HOME": f"{CACHE}/hf",
     "HF_HUB_OFFLINE": "1",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(2**27),  # as kdseg sets it, which some tests import after cv2
     "OMP_NUM_THREADS": "1",  # read by torch when a test loads it: on tiny networks, threads that wait cost more
 }
 os.environ.pop("KDSEG_DISABLE_PLUGINS", None)

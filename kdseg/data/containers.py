@@ -11,16 +11,21 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _ORIENTATION, _AS_STORED = 0x0112, 1
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""JPEG's markers of what tells the size (ITU-T T.81, table B.1)."""
 _COMPRESSION, _BY_JPEG = 259, (6, 7)
 """Of TIFF (6.0, section 22, and its Technical Note 2)."""
-_SHORT = 3
+_WIDTH, _HEIGHT, BITS = 256, 257, 258
+_MOST_TAGS = 2**16
+_NUMBERS = {3: "H", 4: "I"}
+"""The types of TIFF that hold whole numbers."""
 _TIFF_FORMS = {
     magic: (order, *form)
     for order, magics in (("<", (b"II*\0", b"II+\0")), (">", (b"MM\0*", b"MM\0+")))
-    for magic, form in zip(magics, (("I", 4, "H", 12, 8), ("Q", 8, "Q", 20, 12)), strict=True)
+    for magic, form in zip(magics, (("I", 4, "H"), ("Q", 8, "Q")), strict=True)
 }
-"""Of TIFF and BigTIFF, by their first bytes: the order of bytes; type and place of the offset of the tags; the type of
-their count; the bytes of one tag, and where in it the value stands."""
+"""Of TIFF and BigTIFF, by their first bytes: the order of bytes, the type of an offset, where the first offset stands,
+and the type of the tags' count."""
 
 
 def orientation(content: bytes) -> int:
@@ -31,23 +36,47 @@ def orientation(content: bytes) -> int:
 
 
 def tiff_numbers(content: bytes) -> dict[int, tuple[int, int]]:
-    """Give the tags of a TIFF, or of EXIF data, that hold 16-bit numbers: the first of each, and where it stands."""
+    """Give the tags of a TIFF, or of EXIF data, that hold numbers: the first number of each, and where it stands."""
     form = _TIFF_FORMS.get(content[:4])
     numbers: dict[int, tuple[int, int]] = {}
     if form is None:
         return numbers
-    order, offset, first, count, length, value = form
+    order, offset, first, count = form
+    room = struct.calcsize(offset)
+    length = 4 + 2 * room  # tag, type, count, value or offset
     try:
         (place,) = struct.unpack_from(order + offset, content, first)
         (entries,) = struct.unpack_from(order + count, content, place)
         place += struct.calcsize(count)
-        for entry in range(place, min(place + entries * length, len(content)), length):
-            tag, kind = struct.unpack_from(f"{order}HH", content, entry)
-            if kind == _SHORT:
-                numbers.setdefault(tag, (*struct.unpack_from(f"{order}H", content, entry + value), entry + value))
-    except struct.error:  # it ends early: what was there counts
+        for entry in range(place, place + min(entries, _MOST_TAGS) * length, length):
+            tag, kind, several = struct.unpack_from(f"{order}HH{offset}", content, entry)
+            if kind in _NUMBERS:
+                stands = entry + 4 + room
+                if several * struct.calcsize(_NUMBERS[kind]) > room:
+                    (stands,) = struct.unpack_from(order + offset, content, stands)
+                numbers.setdefault(tag, (*struct.unpack_from(order + _NUMBERS[kind], content, stands), stands))
+    except (struct.error, OverflowError):  # it ends early, or points beyond any file: what was there counts
         pass
     return numbers
+
+
+def picture_size(content: bytes) -> tuple[int, int] | None:
+    """Give height and width as the header of a PNG, JPEG, BMP or TIFF tells them; None where it does not."""
+    try:
+        if content.startswith(PNG):
+            width, height = struct.unpack_from(">II", content, 16)
+        elif content.startswith(b"BM"):
+            width, height = struct.unpack_from("<ii", content, 18)
+        elif content.startswith(JPEG):
+            height, width = next(
+                struct.unpack_from(">HH", body, 1) for marker, body in _jpeg_segments(content) if marker in _FRAMES
+            )
+        else:
+            tags = tiff_numbers(content)
+            (height, _), (width, _) = tags[_HEIGHT], tags[_WIDTH]
+    except (struct.error, StopIteration, KeyError):
+        return None
+    return abs(height), width  # a BMP whose rows begin at the top counts them below 0
 
 
 def _exif(content: bytes) -> Iterator[bytes]:
@@ -92,15 +121,16 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 def webp_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Give name and body of each chunk of a WebP, those within its frames too; nothing of another file."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        yield from _riff_chunks(content, 12)
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+        return
+    for name, body in _riff_chunks(content, 12):
+        yield name, body
+        if name == b"ANMF":
+            yield from _riff_chunks(body, 16)  # after the frame's place, size and time
 
 
 def _riff_chunks(content: bytes, place: int) -> Iterator[tuple[bytes, bytes]]:
     while place + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, place)
-        body = content[place + 8 : place + 8 + length]
-        yield name, body
-        if name == b"ANMF":
-            yield from _riff_chunks(body, 16)  # after the frame's place, size and time
+        yield name, content[place + 8 : place + 8 + length]
         place += 8 + length + length % 2

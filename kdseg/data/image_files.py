@@ -7,12 +7,10 @@ import stat
 import struct
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))  # read when it is imported: a header may claim anything
-import cv2
-
-from kdseg.data.containers import JPEG, PNG, is_lossy, orientation
+from kdseg.data.containers import BITS, JPEG, PNG, is_lossy, orientation, picture_size, tiff_numbers
 from kdseg.data.stored_numbers import PALETTE, plain_numbers, spread, without_palette
 from kdseg.errors import KdsegError
 
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
     Image = npt.NDArray[np.uint8]
 
+_MOST_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"
+_MOST = os.environ[_MOST_PIXELS]
+"""So many pixels are decoded at most, since a header may claim anything; `kdseg` sets it."""
 LARGEST_FILE = 2**29
 """Bytes: more than 134 million pixels, the most that are decoded, take."""
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
@@ -203,15 +204,27 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _decoded(path: Path, content: bytes, mode: int) -> npt.NDArray[Any]:
-    image = None
+    image, told = None, ""
     try:
         if content and _ends(content):
             image = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
-    except cv2.error:  # more pixels than are taken, say
-        pass
+    except cv2.error as error:
+        told = str(error)
     if image is None:
-        raise KdsegError(f"{path}: is no image that can be decoded; it may be truncated")
+        raise KdsegError(f"{path}: is no image that can be decoded; {_why(content, told)}")
     return np.asarray(image)
+
+
+def _why(content: bytes, told: str) -> str:
+    """Say why a file may be one that OpenCV cannot decode, by its header and by what OpenCV told."""
+    height, width = picture_size(content) or (0, 0)
+    if "IO_MAX_IMAGE" in told or (_MOST.isdecimal() and height * width > int(_MOST)):
+        size = f"its header says {height}x{width}" if height * width else "it is large"
+        return f"{size}, and the most is {_MOST} pixels: make it smaller, or set {_MOST_PIXELS} before kdseg starts"
+    bits, _ = tiff_numbers(content).get(BITS, (0, 0))
+    if bits > 16:  # noqa: PLR2004 (the most that are scaled to 8)
+        return f"it has {bits} bits a channel: save it with 8 or 16"
+    return "it may be truncated"
 
 
 def _ends(content: bytes) -> bool:

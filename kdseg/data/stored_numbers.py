@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from kdseg.data.containers import PNG, tiff_numbers
+from kdseg.data.containers import BITS, PNG, tiff_numbers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PALETTE = 3
 """The colour type of PNG (ISO/IEC 15948, table 11.1), and the photometric interpretation of TIFF."""
 _WHITE_FIRST, _GREY = 0, 1
-_BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 277
+_PHOTOMETRIC, _SAMPLES = 262, 277
 """Tags of TIFF (6.0, section 8)."""
 _OTHERWISE = re.compile(rb"GIF8|P[124]\s")
 """How files begin of which decoders give no numbers: GIF's are a palette's, a bitmap's 1 is black, text is spread."""
@@ -38,7 +38,7 @@ def plain_numbers(path: Path, content: bytes) -> tuple[bytes, int]:
     tags = tiff_numbers(content)
     if _PHOTOMETRIC not in tags or tags.get(_SAMPLES, (1, 0))[0] != 1:
         return content, 1
-    (depth, _), (kind, place) = tags.get(_BITS, (1, 0)), tags[_PHOTOMETRIC]
+    (depth, _), (kind, place) = tags.get(BITS, (1, 0)), tags[_PHOTOMETRIC]
     if kind == _WHITE_FIRST or depth not in (1, 8, 16, 32, 64):
         raise _unsure(path, f"is a TIFF of {depth} bits" + (" whose 0 is white" if kind == _WHITE_FIRST else ""))
     if kind == PALETTE:

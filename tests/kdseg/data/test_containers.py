@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kdseg.data.containers import is_lossy, orientation, webp_chunks
+from kdseg.data.containers import is_lossy, orientation, picture_size, tiff_numbers, webp_chunks
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8))
 
@@ -48,12 +48,17 @@ def test_either_order_of_bytes_and_fill_bytes_are_read():
 
 
 @given(data=st.data())
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_damaged_files_end_the_search(form, data):
-    content = bytearray(turned(form, 6))
+@pytest.mark.parametrize(
+    ("form", "options"), [("JPEG", {}), ("PNG", {}), ("WEBP", {}), ("TIFF", {}), ("TIFF", {"big_tiff": True})], ids=str
+)
+def test_damaged_files_end_the_search(form, options, data):
+    content = bytearray(turned(form, 6, **options))
     for _ in range(4):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    assert orientation(bytes(content[: data.draw(st.integers(0, len(content)))])) in range(1, 9)
+    damaged = bytes(content[: data.draw(st.integers(0, len(content)))])
+    assert orientation(damaged) in range(1, 9)
+    assert is_lossy(damaged) in (True, False)
+    assert picture_size(damaged) is None or len(picture_size(damaged)) == 2
 
 
 @pytest.mark.parametrize("lossless", [True, False])
@@ -92,3 +97,44 @@ def test_a_lossy_webp_is_known_in_each_container(form, lossless):
 )
 def test_other_formats_are_lossy_where_jpeg_is_in_them(form, options, lossy):
     assert is_lossy(saved(form, **options)) is lossy
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("PNG", {}),
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"big_tiff": True}),
+    ],
+    ids=str,
+)
+def test_the_size_is_that_which_was_written(form, options):
+    content = saved(form, **options)
+    assert picture_size(content) == (16, 24)
+    for length in range(len(content)):
+        assert picture_size(content[:length]) in (None, (16, 24))
+
+
+def test_a_size_that_is_not_known_is_not_told():
+    for content in (saved("WEBP"), saved("PPM"), b"", b"BM", b"no picture at all"):
+        assert picture_size(content) is None
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "I;16", "L", "RGB"])
+def test_the_first_number_of_a_tag_is_read_wherever_it_stands(mode):
+    content = saved("TIFF", Image.new(mode, (24, 16)))
+    bits, place = tiff_numbers(content)[258]
+    assert bits == {"F": 32, "I": 32, "I;16": 16}.get(mode, 8)
+    assert int.from_bytes(content[place : place + 2], "little") == bits
+
+
+def test_what_is_made_to_take_forever_does_not():
+    """Frames in frames, and a BigTIFF that claims more tags than there are."""
+    frames = b"ANMF" + (2**30).to_bytes(4, "little") + bytes(16)
+    assert not is_lossy(b"RIFF\0\0\0\0WEBP" + frames * 100_000)
+    many = b"II+\0\x08\0\0\0" + (16).to_bytes(8, "little") + b"\xff" * 8
+    assert is_lossy(many + bytes(20_000_000)) is False
+    assert is_lossy(b"II+\0\x08\0\0\0" + b"\xff" * 30) is False
