@@ -13,7 +13,7 @@ from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.models.exported import open_exported
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.metrics.confusion import confusion_matrix
 from kdseg.metrics.segmentation import scores
 from kdseg.recipe.load import load_recipe
@@ -87,11 +87,15 @@ def judges_of(own: Sequence[Metric], names: Sequence[str], registry: Registry) -
     """Give a recipe's metrics and, after them, those of some names.
 
     Raises:
-        KdsegError: there is no metric of a name.
+        KdsegError: there is no metric of a name, or it cannot be used by its name alone.
     """
     judges = [*own]
     for name in names:
-        judge = component_from_plain({"use": name}, KINDS["metric"], registry)
+        try:
+            registry.find("metric", name)  # else `component_from_plain` would tell it at the key of a recipe
+            judge = component_from_plain({"use": name}, KINDS["metric"], registry)
+        except KdsegError as error:
+            raise KdsegError(f"--metric {name}: {one_line(error)}") from error
         assert isinstance(judge, Metric)
         if judge not in judges:
             judges.append(judge)

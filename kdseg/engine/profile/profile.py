@@ -75,9 +75,11 @@ def subject_of_backbone(name: str, settings: Sequence[str], classes: int) -> Sub
         classes: how many its logits tell apart.
 
     Raises:
-        KdsegError: there is none of this name, or its options do not fit.
+        KdsegError: there is none of this name, it runs a program, or its options do not fit.
     """
     registry = load_plugins().registry
+    if registry.find("backbone", name).cls.program:  # type: ignore[attr-defined] # it is a backbone's
+        raise KdsegError(f"{name}: runs the program in a file, and is no network without one; name one of modules")
     backbone: Any = component_from_settings(name, settings, KINDS["backbone"], registry)
     table = ClassTable(names=tuple(f"class {number}" for number in range(classes)), colours=((0, 0, 0),) * classes)
     ctx = BackboneContext(in_channels=3, num_classes=classes)
