@@ -15,6 +15,7 @@ from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
 from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.metrics.confusion import confusion_matrix
+from kdseg.metrics.measure import made
 from kdseg.metrics.segmentation import scores
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.single import component_from_plain
@@ -69,7 +70,7 @@ def evaluate_file(
     samples = open_split(recipe, split, judges)
     refuse_unlabelled(samples, split)
     whole_image = WholeImage.of(recipe.evaluate, 1).changed(views)
-    measures = {judge.name: judge.build(MetricContext(classes=classes)) for judge in judges}
+    measures = {judge.name: made(judge, MetricContext(classes=classes)) for judge in judges}
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=len(samples))
