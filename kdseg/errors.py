@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 _LONGEST = 1000
@@ -63,6 +64,21 @@ def one_line(text: object) -> str:
     """Give what an error says on one line in which all can be seen: it may quote a damaged file."""
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+@contextmanager
+def component_told(name: str) -> Iterator[None]:
+    """Tell whatever a plugin's component raises as its own: ``backbone theirs/net: ValueError: no good``.
+
+    Raises:
+        KdsegError: in place of it; one that it raised itself goes through.
+    """
+    try:
+        yield
+    except KdsegError:
+        raise
+    except Exception as error:
+        raise KdsegError(f"{name}: {type(error).__name__}: {one_line(error)}") from error
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -48,6 +48,8 @@ class PluginReport:
     problems: tuple[str, ...]
     """What is wrong with it, one line each with the mend; an ``ok`` plugin may have some too."""
     components: tuple[Entry, ...]
+    path: Path | None = None
+    """The file, resolved, where it is a file beside a recipe."""
 
 
 @frozen(kw_only=True)
@@ -110,6 +112,7 @@ class _Plugin:
             status=self.status,
             problems=(*self.losses, *self.remarks),
             components=tuple(self.entries),
+            path=self.path,
         )
 
     def absence(self) -> Absence:

@@ -62,7 +62,7 @@ def command(
     from kdseg.engine.profile.fit_student import Budget, fit_student
     from kdseg.engine.profile.runtimes import runtime as opened_runtime
     from kdseg.engine.profile.telling import counted_networks
-    from kdseg.errors import KdsegError
+    from kdseg.errors import KdsegError, component_told
     from kdseg.plugins import load_plugins
 
     if Path(runtime).is_file():
@@ -72,7 +72,9 @@ def command(
 
         refuse_unwritable(picture)
     registry = load_plugins().registry
-    networks = [*registry.find("backbone", family).cls.variants()]  # type: ignore[attr-defined] # it is a backbone's
+    entry = registry.find("backbone", family)
+    with component_told(f"backbone {entry.qualified}"):
+        networks = [*entry.cls.variants()]  # type: ignore[attr-defined] # it is a backbone's
     if not networks:
         raise KdsegError(f"--backbone {family}: names one network, no family to search; unet is one")
     budget = Budget(parameters=parameters, macs=macs, milliseconds=milliseconds)

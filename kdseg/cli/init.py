@@ -41,7 +41,8 @@ def command(folder: Path, output: Path, classes: Path | None, force: bool, as_js
     from kdseg.recipe.draft import draft
 
     if not folder.is_dir():
-        raise KdsegError(f"{display_path(folder)}: there is no such folder")
+        found = "is a file; name the folder of the images" if folder.exists() else "there is no such folder"
+        raise KdsegError(f"{display_path(folder)}: {found}")
     if output.exists() and not force:
         raise KdsegError(f"{display_path(output)} is there already; -o names another file, --force writes over it")
     dataset, proposal = _proposal(folder, classes)

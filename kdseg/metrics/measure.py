@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kdseg.errors import KdsegError, component_told
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from kdseg.components import Metric, MetricContext
 
 
 class Measure(Protocol):
@@ -40,3 +44,18 @@ class Measure(Protocol):
         name, as the IoU of each class.
         """
         ...
+
+
+def made(metric: Metric, ctx: MetricContext) -> Measure:
+    """Make a metric's working object.
+
+    Raises:
+        KdsegError: the metric fails, or gives something else.
+    """
+    with component_told(f"metric {metric.name}"):
+        measure = metric.build(ctx)
+    if lost := [name for name in ("update", "tensors", "compute") if not callable(getattr(measure, name, None))]:
+        raise KdsegError(
+            f"metric {metric.name}: its build gives a {type(measure).__name__}, no Measure: it has no {', '.join(lost)}"
+        )
+    return measure

@@ -116,13 +116,11 @@ def _load_plugins(layers: Sequence[Layer]) -> Plugins:
         with suppress(KdsegError):  # no path: told when it is structured
             files |= {str(number): item.as_path()} if isinstance(item, Text) else {}
     plugins = load_plugins([*files.values()])
-    failed = {
-        report.name: "; ".join(report.problems)
-        for report in plugins.reports
-        if report.status == "failed" and not report.version
-    }
+    failed = {report.path: "; ".join(report.problems) for report in plugins.reports if report.status == "failed"}
     problems = [
-        origins.problem(("plugins", number), failed[file.stem]) for number, file in files.items() if file.stem in failed
+        origins.problem(("plugins", number), failed[file.resolve()])
+        for number, file in files.items()
+        if file.resolve() in failed
     ]
     if problems:
         raise ProblemsError(problems)

@@ -9,7 +9,7 @@ import attrs
 from cattrs import Converter
 
 from kdseg.components import Component, Dataset, kind_of
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, did_you_mean
 from kdseg.options import type_text
 from kdseg.recipe.curves import Curve, Points
 from kdseg.recipe.merge import item_hints, merge, normalise
@@ -20,7 +20,7 @@ from kdseg.recipe.values import Mistake, Mistakes, described, expected, literal,
 from kdseg.registry import check_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kdseg.registry import Registry
 
@@ -33,7 +33,28 @@ def structure(document: dict[str, Any], registry: Registry) -> Recipe:
     Raises:
         Mistakes: with all that is wrong.
     """
-    return Structurer(registry).converter.structure(document, Recipe)
+    try:
+        return Structurer(registry).converter.structure(document, Recipe)
+    except Mistakes as mistakes:
+        raise Mistakes(_with_near_names(mistakes.found, document)) from None
+
+
+_ALONE: Mapping[str, set[str]] = {"models": {"backbone"}, "terms": {"learner", "loss"}, "callbacks": {"use"}}
+"""What no table below these can be without."""
+
+
+def _with_near_names(found: Sequence[Mistake], document: dict[str, Any]) -> Iterator[Mistake]:
+    """Name, beside all that a table lacks, another whose name is near: of a name mistyped comes a new, empty table."""
+    lacking: dict[tuple[str, ...], set[str]] = {}
+    for path, message in found:
+        if message.startswith("missing: ") and len(path) > 2 and path[3:] in ((), ("use",)):  # noqa: PLR2004 (its kind and name)
+            lacking.setdefault(path[:2], set()).add(path[2])
+    for path, message in found:
+        kind, name = (*path, "", "")[:2]
+        near = ""
+        if lacking.get((kind, name), set()) == _ALONE.get(kind) and message.startswith("missing: "):
+            near = did_you_mean(name, [other for other in document[kind] if (kind, other) not in lacking])
+        yield path, f"{message}; {name!r} is a new name here{near}" if near else message
 
 
 class Structurer:

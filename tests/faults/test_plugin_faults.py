@@ -229,3 +229,88 @@ def test_with_a_rival_of_the_student_the_qualified_names_run(kdseg, rival, tmp_p
         status, out, err = kdseg("run", "online_alternating", "--json", *chosen)
         assert status == 0, err
         assert json.loads(out)["participants"]["student"]["backbone"] == name
+
+
+# What a component raises as it is made is told by every verb that makes it
+
+UNBUILT = '''
+from typing import ClassVar
+
+from attrs import frozen
+
+from kdseg import Backbone, Dataset, Metric, hookimpl
+
+
+@frozen(kw_only=True)
+class Net(Backbone):
+    """Fails."""
+
+    name: ClassVar[str] = "unbuilt"
+
+    def build(self, ctx):
+        raise ValueError("no good")
+
+    @classmethod
+    def variants(cls):
+        return [cls()]
+
+
+@frozen(kw_only=True)
+class Family(Net):
+    """Knows no family."""
+
+    name: ClassVar[str] = "unknown_family"
+
+    @classmethod
+    def variants(cls):
+        raise LookupError("no family")
+
+
+@frozen(kw_only=True)
+class Benchmark(Dataset):
+    """Says nonsense of its benchmark."""
+
+    name: ClassVar[str] = "nonsense"
+    submission: ClassVar = 3
+
+    def build(self, ctx):
+        raise NotImplementedError
+
+
+@hookimpl
+def kdseg_backbones():
+    return [Net, Family]
+
+
+@hookimpl
+def kdseg_datasets():
+    return [Benchmark]
+'''
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("profile", "unbuilt"), "backbone kdseg-unbuilt/unbuilt: ValueError: no good"),
+        (
+            ("fit-student", "--backbone", "unbuilt", "--params", "1e6"),
+            "backbone kdseg-unbuilt/unbuilt: ValueError: no good",
+        ),
+        (
+            ("fit-student", "--backbone", "unknown_family", "--params", "1e6"),
+            "backbone kdseg-unbuilt/unknown_family: LookupError: no family",
+        ),
+        (
+            ("predict", "MODEL", "road.png", "--format", "nonsense"),
+            "the dataset 'nonsense': its submission is 3, no kdseg.Submission",
+        ),
+    ],
+    ids=["profile", "fit-student", "family", "predict"],
+)
+def test_what_a_component_raises_is_told_in_one_line(kdseg, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MODEL").touch()
+    install(tmp_path / "site", {"kdseg-unbuilt": UNBUILT})
+    with on_path(tmp_path / "site"):
+        status, out, err = kdseg(*words)
+    assert (status, out, err) == (2, "", f"{told}\n")

@@ -26,6 +26,7 @@ from kdseg.engine.machine.gpus import gpu_is_here
 from kdseg.engine.models.programs import cannot_learn
 from kdseg.engine.models.weights import check_weights, weighted_models, with_classes
 from kdseg.engine.splits.feeds import augmentation_of
+from kdseg.metrics.measure import made
 from kdseg.recipe.schema import Learner
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _classes(found: Found) -> ClassTable:
     found.end_of_phase()
     with found.at("evaluate.metrics"):
         for metric in recipe.evaluate.metrics:
-            metric.build(MetricContext(classes=classes))
+            made(metric, MetricContext(classes=classes))
     return classes
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from kdseg.components import MetricContext
 from kdseg.data.loader import eval_batches
 from kdseg.metrics.confusion import confusion_matrix
+from kdseg.metrics.measure import made
 from kdseg.metrics.segmentation import scores
 
 if TYPE_CHECKING:
@@ -65,11 +66,14 @@ def evaluate(
 
     Returns:
         For each participant, what it is worth.
+
+    Raises:
+        KdsegError: a metric cannot be made.
     """
     size = len(classes)
     matrices = {name: torch.zeros(size, size, dtype=torch.int64, device=processes.device) for name in participants}
     context = MetricContext(classes=classes)
-    measures = {name: {metric.name: metric.build(context) for metric in metrics} for name in participants}
+    measures = {name: {metric.name: made(metric, context) for metric in metrics} for name in participants}
     for participant in participants.values():
         participant.set_training(False)
     loader = eval_batches(

@@ -13,8 +13,9 @@ from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.models.exported import open_exported
 from kdseg.engine.models.whole_image import WholeImage
 from kdseg.engine.splits.open import open_split, refuse_unlabelled
-from kdseg.errors import KdsegError, display_path
+from kdseg.errors import KdsegError, display_path, one_line
 from kdseg.metrics.confusion import confusion_matrix
+from kdseg.metrics.measure import made
 from kdseg.metrics.segmentation import scores
 from kdseg.recipe.load import load_recipe
 from kdseg.recipe.single import component_from_plain
@@ -70,7 +71,7 @@ def evaluate_file(
     samples = open_split(recipe, split, judges)
     refuse_unlabelled(samples, split)
     whole_image = WholeImage.of(recipe.evaluate, 1).changed(views)
-    measures = {judge.name: judge.build(MetricContext(classes=classes)) for judge in judges}
+    measures = {judge.name: made(judge, MetricContext(classes=classes)) for judge in judges}
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=len(samples))
@@ -88,11 +89,15 @@ def judges_of(own: Sequence[Metric], names: Sequence[str], registry: Registry) -
     """Give a recipe's metrics and, after them, those of some names.
 
     Raises:
-        KdsegError: there is no metric of a name.
+        KdsegError: there is no metric of a name, or it cannot be used by its name alone.
     """
     judges = [*own]
     for name in names:
-        judge = component_from_plain({"use": name}, KINDS["metric"], registry)
+        try:
+            registry.find("metric", name)  # else `component_from_plain` would tell it at the key of a recipe
+            judge = component_from_plain({"use": name}, KINDS["metric"], registry)
+        except KdsegError as error:
+            raise KdsegError(f"--metric {name}: {one_line(error)}") from error
         assert isinstance(judge, Metric)
         if judge not in judges:
             judges.append(judge)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdseg.components import Dataset
+from kdseg.data.submission import Submission
 from kdseg.engine.folders.run_folder import RECIPE, find_run
 from kdseg.engine.models.model import CARD, code_of, read_card
 from kdseg.errors import KdsegError, display_path
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from kdseg.data.submission import Submission
     from kdseg.registry import Registry
 
 
@@ -23,7 +23,8 @@ def find_submission(run: Path, benchmark: str, *, trust_code: bool) -> Submissio
     """Give what the dataset of a name says of its benchmark, the datasets of the run's plugin files among them.
 
     Raises:
-        KdsegError: there is no such dataset, or it has no benchmark that takes predictions.
+        KdsegError: there is no such dataset, it has no benchmark that takes predictions, or says
+            something else of it.
     """
     registry = _registry(run, trust_code=trust_code)
     cls = registry.find("dataset", benchmark).cls
@@ -32,11 +33,13 @@ def find_submission(run: Path, benchmark: str, *, trust_code: bool) -> Submissio
         takers = [
             entry.name
             for entry in registry.of_kind("dataset")
-            if issubclass(entry.cls, Dataset) and entry.cls.submission is not None
+            if issubclass(entry.cls, Dataset) and isinstance(entry.cls.submission, Submission)
         ]
         raise KdsegError(
             f"the dataset {benchmark!r} has no format for submissions; those that have: {', '.join(takers) or 'none'}"
         )
+    if not isinstance(cls.submission, Submission):
+        raise KdsegError(f"the dataset {benchmark!r}: its submission is {cls.submission!r:.80}, no kdseg.Submission")
     return cls.submission
 
 

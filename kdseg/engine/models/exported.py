@@ -176,8 +176,10 @@ def read_exported(file: Path, registry: Registry) -> tuple[Entry, Mapping[str, A
     entries = registry.of_kind("exporter")
     takers = [entry for entry in entries if file.suffix.lower() == suffix_of(entry)]
     if not takers:
-        told = ", ".join(sorted({suffix_of(entry) for entry in entries})) or "none is there"
-        raise KdsegError(f"{display_path(file)}: is no exported file; those end in {told}")
+        suffixes = ", ".join(sorted({suffix_of(entry) for entry in entries}))
+        found = f"is no exported file; those end in {suffixes}" if suffixes else "no exporter is here to open it"
+        lost = " or ".join(absence.cause for absence in registry.absences)
+        raise KdsegError(f"{display_path(file)}: {found}{f'; one may have come from {lost}' if lost else ''}")
     cards, said = [], []
     for entry in takers:
         try:

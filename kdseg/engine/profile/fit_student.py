@@ -17,7 +17,7 @@ from kdseg.engine.profile.latency_model import LatencyModel, Work
 from kdseg.engine.profile.layers import count_layers
 from kdseg.engine.profile.runtimes import prediction
 from kdseg.engine.profile.telling import recipe_line
-from kdseg.errors import KdsegError
+from kdseg.errors import KdsegError, component_told
 from kdseg.recipe.single import plain_component
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def fit_student(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    counted = [one for one in _counted(family, budget, size, classes, on_network) if budget.holds(one)]
+    counted = [one for one in _counted(family, budget, size, classes, registry, on_network) if budget.holds(one)]
     if not counted:
         raise KdsegError("no network of the family has as few parameters and multiplications; allow more")
 
@@ -171,12 +171,13 @@ def _counted(
     budget: Budget,
     size: tuple[int, int],
     classes: int,
+    registry: Registry,
     on_network: Callable[[str], object],
 ) -> Iterable[Candidate]:
     """Count what networks cost, those with too many parameters left out before anything else is counted."""
     for backbone in family:
         with torch.device("meta"):
-            network = backbone.build(BackboneContext(in_channels=3, num_classes=classes)).eval()
+            network = _built(backbone, classes, registry)
         parameters = sum(weight.numel() for weight in network.parameters())
         on_network("counting")
         if budget.parameters is not None and parameters > budget.parameters:
@@ -194,6 +195,11 @@ def _counted(
                 grouped=sum(row.macs for row in rows if row.name in grouped) / max(macs, 1),
             ),
         )
+
+
+def _built(backbone: Backbone, classes: int, registry: Registry) -> nn.Module:
+    with component_told(f"backbone {registry.entry_of(type(backbone)).qualified}"):
+        return backbone.build(BackboneContext(in_channels=3, num_classes=classes)).eval()
 
 
 def _spread(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
@@ -223,7 +229,7 @@ def _measured(
     for number, candidate in enumerate(candidates):
         on_network("making")
         card = card_of(plain_component(candidate.backbone, registry), table, ctx.mean, ctx.std)
-        contestants[str(number)] = prediction(make(candidate.backbone.build(ctx).eval(), card), images)
+        contestants[str(number)] = prediction(make(_built(candidate.backbone, classes, registry), card), images)
     if not contestants:
         return []
     timings = by_turns(contestants, device=images.device, rounds=ROUNDS, on_round=lambda: on_network("measuring"))

@@ -20,7 +20,7 @@ from kdseg.engine.models.model import SegmentationModel, card_of, load
 from kdseg.engine.profile.clock import WARM_UP, Timing, as_milliseconds, by_turns, peak_matmul, ratio
 from kdseg.engine.profile.layers import count_layers, time_layers
 from kdseg.engine.profile.runtimes import precision_of, prediction, runtime
-from kdseg.errors import KdsegError, did_you_mean, one_line
+from kdseg.errors import KdsegError, component_told, did_you_mean, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_settings, plain_component
 
@@ -75,14 +75,18 @@ def subject_of_backbone(name: str, settings: Sequence[str], classes: int) -> Sub
         classes: how many its logits tell apart.
 
     Raises:
-        KdsegError: there is none of this name, or its options do not fit.
+        KdsegError: there is none of this name, it runs a program, or its options do not fit.
     """
     registry = load_plugins().registry
+    entry = registry.find("backbone", name)
+    if entry.cls.program:  # type: ignore[attr-defined] # it is a backbone's
+        raise KdsegError(f"{name}: runs the program in a file, and is no network without one; name one of modules")
     backbone: Any = component_from_settings(name, settings, KINDS["backbone"], registry)
     table = ClassTable(names=tuple(f"class {number}" for number in range(classes)), colours=((0, 0, 0),) * classes)
     ctx = BackboneContext(in_channels=3, num_classes=classes)
     torch.manual_seed(0)
-    network = backbone.build(ctx).eval()
+    with component_told(f"backbone {entry.qualified}"):
+        network = backbone.build(ctx).eval()
     return Subject(
         name=name, network=network, card=card_of(plain_component(backbone, registry), table, ctx.mean, ctx.std)
     )

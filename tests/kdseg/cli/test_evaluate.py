@@ -133,6 +133,10 @@ def test_a_class_that_nowhere_occurs_is_absent(kdseg, folder, write):
             "the run has no participant 'studnt'; did you mean 'student'?; it has teacher, student",
         ),
         (["--overlap", "0.5"], "--overlap says how far windows overlap; give --window too"),
+        (
+            ["--metric", "cityscape"],
+            "--metric cityscape: unknown metric 'cityscape'; did you mean 'cityscapes'?",
+        ),
         (["--model", "pupil"], "the run has no participant 'pupil'; it has teacher, student"),
     ],
 )

@@ -89,6 +89,18 @@ def test_a_folder_that_no_dataset_reads_is_told(photos, kdseg, monkeypatch):
     assert "no dataset knows how to read this folder" in err
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("mine.toml", "mine.toml: is a file; name the folder of the images\n"),
+        ("nothing", "nothing: there is no such folder\n"),
+    ],
+)
+def test_what_is_no_folder_is_told(photos, kdseg, tmp_path, path, told):
+    (tmp_path / "mine.toml").touch()
+    assert kdseg("init", path) == (2, "", told)
+
+
 def test_a_recipe_that_cannot_be_written_is_told(photos, kdseg, tmp_path):
     (photos / "mine.txt").touch()
     (tmp_path / "file").touch()

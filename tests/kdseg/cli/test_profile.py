@@ -83,6 +83,7 @@ def test_an_exporter_is_a_runtime(kdseg):
         (("unet1m", "--model", "student"), "--model student: is for a run; unet1m is a backbone"),
         (("runs/nope",), "runs/nope: no such run, and no backbone"),
         (("onnx-b.onnx",), "onnx-b.onnx: no such file or run; did you mean 'onnx-a.onnx'?"),
+        (("exported",), "exported: runs the program in a file, and is no network without one; name one of modules"),
         (("kdseg/unet2m",), "unknown backbone 'kdseg/unet2m'"),
         (("onnx-a.onnx",), "onnx-a.onnx: is a file; give the RUN that it came from, and --runtime onnx-a.onnx"),
         ((".", "--classes", "3"), "--classes 3: the network of a run has its own classes"),

@@ -81,3 +81,13 @@ def test_a_plugin_file_that_fails_is_told_alone(problems, reference, folder):
     assert len(told) == 1
     assert told[0].startswith("recipe.toml:4: plugins.0: ")
     assert "no_such_module_at_all" in told[0]
+
+
+def test_two_plugin_files_of_one_name_are_told_each_by_its_own_path(problems, reference, folder):
+    for place in "ab":
+        (folder / place).mkdir()
+        (folder / place / "parts.py").write_text((folder / "parts.py").read_text())
+    assert problems(reference.replace('["parts.py"]', '["a/parts.py", "b/parts.py"]')) == [
+        f"recipe.toml:4: plugins.{number}: {place}/parts.py: another plugin file is called 'parts' too; rename the file"
+        for number, place in enumerate("ab")
+    ]

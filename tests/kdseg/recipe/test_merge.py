@@ -162,6 +162,38 @@ def test_each_problem_is_told_in_the_file_that_states_it(problems, reference):
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("models.studnt.backbone.base=4", ["models.studnt.backbone.use: missing: the name of a backbone"]),
+        ("models.studnt.clip=4", ["models.studnt.backbone: missing: "]),
+        (
+            "terms.mimc.weight=2",
+            ["terms.mimc.learner: missing: ", "terms.mimc.loss: missing: the loss"],
+        ),
+        ("terms.mimc.loss.temperature=2.0", ["terms.mimc.learner: missing: ", "terms.mimc.loss.use: missing: "]),
+        ("callbacks.bst.keep=3", ["callbacks.bst.use: missing: the name of a callback"]),
+    ],
+)
+def test_a_name_mistyped_is_told_with_the_near_one(problems, reference, setting, told):
+    near = {"models": "student", "terms": "mimic", "callbacks": "best"}[setting.partition(".")[0]]
+    name = setting.split(".")[1]
+    child = {"recipe.toml": f'extends = "base.toml"\n{setting}\n', "base.toml": reference}
+    for found in (problems(reference, setting), problems(child)):
+        assert len(found) == len(told)
+        for line, wanted in zip(found, told, strict=True):
+            assert wanted in line
+            assert line.endswith(f"; {name!r} is a new name here; did you mean {near!r}?")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["terms.zebra.weight=2", "terms.mimc.loss='pixel_kl'", "models.studnt={optimizer={lr=1.0}, backbone='unet1m'}"],
+)
+def test_a_table_that_is_far_from_others_or_says_something_of_its_own_is_new(problems, reference, setting):
+    assert not any("did you mean" in line for line in problems(reference, setting))
+
+
 def test_a_circle_of_files_is_told_with_the_chain(problems):
     files = {"recipe.toml": 'extends = "b.toml"', "b.toml": 'extends = "c.toml"', "c.toml": '\n\nextends = "./b.toml"'}
     assert problems(files) == ["c.toml:3: extends: goes round in a circle: recipe.toml -> b.toml -> c.toml -> b.toml"]

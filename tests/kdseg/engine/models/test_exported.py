@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kdseg.components import KINDS, Exporter
 from kdseg.engine.models.exported import open_exported, read_exported
 from kdseg.errors import KdsegError
-from kdseg.registry import Entry, Registry
+from kdseg.registry import Absence, Entry, Registry
 
 CARD = {
     "exporter": "ours/plain",
@@ -144,6 +144,21 @@ def test_where_none_reads_the_file_each_is_heard(file, exporters, told):
     with pytest.raises(KdsegError) as error:
         read_exported(file, registry(*exporters))
     assert str(error.value) == told
+
+
+def test_a_suffix_that_no_exporter_has_is_told_with_what_is_absent(file):
+    other = file.rename(file.with_suffix(".onnx"))
+    for known, told in (
+        (registry(Plain), "student.onnx: is no exported file; those end in .file"),
+        (registry(), "student.onnx: no exporter is here to open it"),
+        (
+            evolve(registry(), absences=(Absence(distribution="theirs", cause="plugin theirs:x 1.0 (disabled)"),)),
+            "student.onnx: no exporter is here to open it; one may have come from plugin theirs:x 1.0 (disabled)",
+        ),
+    ):
+        with pytest.raises(KdsegError) as error:
+            read_exported(other, known)
+        assert str(error.value) == told
 
 
 def test_what_an_exporter_raises_as_it_opens_is_told(file):
