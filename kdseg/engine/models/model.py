@@ -20,7 +20,7 @@ from kdseg.engine.folders.tensor_files import load_weights
 from kdseg.engine.machine.allocator import raise_malloc_thresholds
 from kdseg.engine.models.optimised import Precision, optimise
 from kdseg.engine.models.whole_image import AT_ONCE, WholeImage
-from kdseg.errors import KdsegError, did_you_mean, display_path, one_line
+from kdseg.errors import KdsegError, component_told, did_you_mean, display_path, one_line
 from kdseg.plugins import load_plugins
 from kdseg.recipe.single import component_from_plain
 
@@ -145,7 +145,9 @@ def load(
     card = read_card(folder)
     mean, std = tuple(card["mean"]), tuple(card["std"])
     ctx = BackboneContext(in_channels=3, num_classes=len(card["classes"]), mean=mean, std=std)
-    network = backbone_of(folder, card, trust_code=trust_code).build(ctx)
+    backbone = backbone_of(folder, card, trust_code=trust_code)
+    with component_told(f"backbone {card['backbone']}"):
+        network = backbone.build(ctx)
     load_weights(network, folder / f"{which}.safetensors")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
     try:

@@ -211,6 +211,15 @@ def test_a_missing_plugin_is_told_with_the_command_that_brings_it(train):
         kdseg.load(folder, trust_code=True)
 
 
+def test_what_a_plugin_raises_as_it_builds_is_told(trained, monkeypatch):
+    def build(self, ctx):
+        raise ValueError("no good here")
+
+    monkeypatch.setattr("kdseg_unet.options.UNet.build", build)
+    with pytest.raises(KdsegError, match=r"^backbone kdseg/unet: ValueError: no good here$"):
+        kdseg.load(trained, "teacher")
+
+
 def test_a_missing_plugin_file_is_told(train):
     folder = train(RECIPE).folder / "models" / "student"
     (folder / "parts.py").unlink()
