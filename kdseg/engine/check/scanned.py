@@ -53,7 +53,7 @@ def refuse_defects(checked: Checked, processes: Processes) -> Checked:
 
 
 @frozen(eq=False)
-class _Images:
+class ScannedImages:
     """The images of some splits."""
 
     files: Sequence[Path]
@@ -76,7 +76,7 @@ class _Images:
         return sorted({*self.smallest(), *self.sizes.argmax(0).tolist()})
 
 
-def _scanned(found: Found, checked: Checked) -> dict[str, _Images]:
+def _scanned(found: Found, checked: Checked) -> dict[str, ScannedImages]:
     """Scan the splits that lie in files, and tell of their defects."""
     loaded, splits = checked.loaded, {}
     for name in splits_of(checked):
@@ -87,11 +87,11 @@ def _scanned(found: Found, checked: Checked) -> dict[str, _Images]:
             key = "data.unlabelled.dataset" if name == "unlabelled" else key
             found.problems += [loaded.problem(key, defect) for defect in gathered(filter(None, scan.defects))]
             files = [first for first, *_ in split.samples.files]  # type: ignore[attr-defined] # it lies in files
-            splits[name] = _Images(files, scan.sizes, scan.present)
+            splits[name] = ScannedImages(files, scan.sizes, scan.present)
     return splits
 
 
-def _check_judged(found: Found, checked: Checked, world: int, images: _Images) -> None:
+def _check_judged(found: Found, checked: Checked, world: int, images: ScannedImages) -> None:
     """See whether evaluation can make its batches of these images, and networks take the smallest."""
     recipe = checked.loaded.recipe
     batch_size = recipe.evaluate.batch_size or recipe.train.batch_size
@@ -101,7 +101,7 @@ def _check_judged(found: Found, checked: Checked, world: int, images: _Images) -
             for rank in range(world)
             for share in eval_shares(len(images.files), batch_size=batch_size, rank=rank, world=world)
         ]
-        mixed = list(_mixed(images, shares))
+        mixed = list(mixed_shares(images, shares))
         if mixed:
             raise KdsegError(
                 f"images of different sizes cannot share a batch: {' and '.join(map(images.told, mixed[0]))}, and "
@@ -118,7 +118,7 @@ def _check_judged(found: Found, checked: Checked, world: int, images: _Images) -
                 raise KdsegError(f"{images.files[row]}: {error}") from None
 
 
-def _mixed(images: _Images, shares: Iterable[range]) -> Iterator[tuple[int, int]]:
+def mixed_shares(images: ScannedImages, shares: Iterable[range]) -> Iterator[tuple[int, int]]:
     """Give two images of different sizes of each batch that has such."""
     for share in shares:
         sizes = images.sizes[share.start : share.stop : share.step]
@@ -127,12 +127,12 @@ def _mixed(images: _Images, shares: Iterable[range]) -> Iterator[tuple[int, int]
             yield share[0], share[int(others[0])]
 
 
-def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[_Images]) -> None:
+def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[ScannedImages]) -> None:
     """See whether the augmentation takes the smallest of these images, and makes those of a batch equal in size."""
     if not splits:
         return
     recipe = checked.loaded.recipe
-    images = _Images(
+    images = ScannedImages(
         [file for one in splits for file in one.files],
         np.concatenate([one.sizes for one in splits]),
         np.concatenate([one.present for one in splits]),
@@ -160,14 +160,14 @@ def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[
             )
 
 
-def _about_classes(checked: Checked, images: _Images) -> Iterator[str]:
+def _about_classes(checked: Checked, images: ScannedImages) -> Iterator[str]:
     """Tell which classes labels cannot teach. Where nothing is labelled, that is meant."""
     unseen = [name for name, there in zip(checked.classes.names, images.present.T, strict=True) if not there.any()]
     if unseen and len(unseen) < len(checked.classes):
         yield f"data.dataset: no training image shows {', '.join(unseen)}: labels cannot teach what they do not hold"
 
 
-def _augmented(checked: Checked, images: _Images, row: int) -> tuple[int, int]:
+def _augmented(checked: Checked, images: ScannedImages, row: int) -> tuple[int, int]:
     """Give height and width of an image as it comes to the networks; refuse it where they do not take it."""
     image = checked.augmentation(_drawn(images, row), 0, row).image
     refuse_small(image, f"{images.files[row]}, augmented,")
@@ -181,7 +181,7 @@ def _augmented(checked: Checked, images: _Images, row: int) -> tuple[int, int]:
     return height, width
 
 
-def _drawn(images: _Images, row: int) -> Sample:
+def _drawn(images: ScannedImages, row: int) -> Sample:
     """Draw noise of an image's size: what fails on it does so for the size."""
     noise = np.random.default_rng(0).integers(0, 256, (*images.sizes[row], 3), np.uint8)
     return Sample(image=noise, mask=None, id=str(images.files[row]))

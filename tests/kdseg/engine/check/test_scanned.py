@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kdseg.data.loader import eval_batches, eval_shares
 from kdseg.data.samples import Sample
-from kdseg.engine.check.scanned import _Images, _mixed
+from kdseg.engine.check.scanned import ScannedImages, mixed_shares
 from kdseg.errors import KdsegError
 
 
@@ -19,13 +19,13 @@ from kdseg.errors import KdsegError
 )  # fmt: skip
 def test_what_is_foreseen_is_what_loading_meets(tall, batch_size, world):
     samples = [Sample(image=np.zeros((4 + one, 4, 3), np.uint8), mask=None, id=str(n)) for n, one in enumerate(tall)]
-    images = _Images(
+    images = ScannedImages(
         [Path(sample.id) for sample in samples],
         np.array([sample.image.shape[:2] for sample in samples]),
         np.zeros((len(tall), 0), np.bool_),
     )
     for rank in range(world):
-        foreseen = list(_mixed(images, eval_shares(len(tall), batch_size=batch_size, rank=rank, world=world)))
+        foreseen = list(mixed_shares(images, eval_shares(len(tall), batch_size=batch_size, rank=rank, world=world)))
         met = ""
         try:
             list(eval_batches(samples, batch_size=batch_size, rank=rank, world=world, workers=0))
