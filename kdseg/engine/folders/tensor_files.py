@@ -42,7 +42,12 @@ def load_weights(network: nn.Module, weights: Path) -> None:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights and buffers as safetensors, with a checksum, whole or not at all."""
+    """Write a network's weights and buffers as safetensors, with a checksum, whole or not at all.
+
+    Beside `path`, what a killed process left of weights half written is swept away.
+    """
+    for left in path.parent.glob(".tmp*"):  # the library writes to a file of such a name before it moves it
+        left.unlink(missing_ok=True)
     tensors = plain_tensors(network)
     write_whole(path, lambda draft: save_tensors(tensors, draft, {_DIGEST: _digest(tensors)}))
 

@@ -246,11 +246,16 @@ def test_what_cannot_be_sharded_is_refused(fsdp, load, together, capfd):
         refuse_unfit_for_sharding(SimpleNamespace(distributed_type=DistributedType.FSDP), "fp16")
 
 
+def sound(stateful):
+    """Leave out the callback that fails: where learners are sharded, one that does ends the run."""
+    return 'drop = ["callbacks.falters"]\n' if stateful == "stateful/callbacks.toml" else ""
+
+
 @pytest.mark.slow
 def test_whatever_has_a_state_steps_as_it_does_unsharded(
     request, together, load, folder, witness, assert_same, stateful
 ):
-    loaded = load(f'[callbacks.witness]\nuse = "witness"\n{PRECISE}', extends=stateful)
+    loaded = load(f'{sound(stateful)}[callbacks.witness]\nuse = "witness"\n{PRECISE}', extends=stateful)
     runs = []
     for _ in range(2):
         assert together(2, lambda: run_recipe(loaded)) == [0, 0]
@@ -262,7 +267,7 @@ def test_whatever_has_a_state_steps_as_it_does_unsharded(
 
 @pytest.mark.slow
 def test_whatever_has_a_state_is_resumed_bit_for_bit(fsdp, together, load, folder, witness, assert_same, stateful):
-    loaded = load('[callbacks.witness]\nuse = "witness"\n', extends=stateful)
+    loaded = load(f'{sound(stateful)}[callbacks.witness]\nuse = "witness"\n', extends=stateful)
     assert together(2, lambda: run_recipe(loaded)) == [0, 0]
     whole = (folder / "runs" / "recipe" / "latest").resolve()
     assert together(2, lambda: run_recipe(loaded, console=Kill)) == [-signal.SIGKILL, 1]
