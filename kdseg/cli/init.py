@@ -97,16 +97,17 @@ def _proposal_by(entry: Entry, folder: Path) -> Proposal | None:
     from kdseg.proposals import Proposal
 
     try:
-        proposal = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
-        if proposal is not None and not isinstance(proposal, Proposal):
-            raise TypeError(f"it gave {proposal!r:.80}, no Proposal")  # noqa: TRY301 (told as the rest is)
+        proposal: object = entry.cls.propose(folder)  # type: ignore[attr-defined] # a dataset
     except KdsegError:
         raise
     except Exception as error:  # noqa: BLE001 (of any plugin)
         found = f"{type(error).__name__}: {one_line(error)}"
-        click.echo(f"warning: dataset {entry.qualified} cannot look at {display_path(folder)}: {found}", err=True)
-        return None
-    return proposal
+    else:
+        if proposal is None or isinstance(proposal, Proposal):
+            return proposal
+        found = f"TypeError: it gave {proposal!r:.80}, no Proposal"
+    click.echo(f"warning: dataset {entry.qualified} cannot look at {display_path(folder)}: {found}", err=True)
+    return None
 
 
 def _named(entry: Entry, proposal: Proposal, folder: Path, classes: Path | None) -> Proposal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from attrs import Factory, frozen
+from attrs import frozen
 
 from kdseg.components.base import Component
 
@@ -82,14 +82,17 @@ class Ensemble(Component):
 class GateContext:
     """What a gate is built for."""
 
-    turns: tuple[str, ...]
-    """Those that it may choose, in the order of `turns.order`, each once."""
-    order: tuple[str, ...] = Factory(lambda ctx: ctx.turns, takes_self=True)
+    order: tuple[str, ...]
     """`turns.order` as it is written: a turn may come again."""
     participants: tuple[str, ...]
     """The names of all."""
     terms: tuple[str, ...]
     """The names of all."""
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """Those that it may choose, in that order, each once."""
+        return tuple(dict.fromkeys(self.order))
 
 
 class Gate(Component):

@@ -81,7 +81,7 @@ def picture_size(content: bytes) -> tuple[int, int] | None:
 
 def _exif(content: bytes) -> Iterator[bytes]:
     if content.startswith(PNG):
-        return (body for name, body in png_chunks(content) if name == b"eXIf")
+        return (chunk[8:-4] for name, chunk in png_chunks(content) if name == b"eXIf")
     if content.startswith(JPEG):
         return (body for marker, body in _jpeg_segments(content) if marker == 0xE1 and body.startswith(b"Exif\0\0"))  # noqa: PLR2004 (APP1)
     return (body for name, body in webp_chunks(content) if name == b"EXIF")
@@ -96,13 +96,13 @@ def is_lossy(content: bytes) -> bool:
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give name and body of each whole chunk of a PNG."""
+    """Give each whole chunk of a PNG by its name: length, name, body and checksum."""
     place = len(PNG)
     while place + 12 <= len(content):
         length, name = struct.unpack_from(">I4s", content, place)
-        place += 12 + length
+        chunk, place = content[place : place + 12 + length], place + 12 + length
         if place <= len(content):
-            yield name, content[place - length - 4 : place - 4]
+            yield name, chunk
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:

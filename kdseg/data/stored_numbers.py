@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from kdseg.data.containers import BITS, PNG, tiff_numbers
+from kdseg.data.containers import BITS, PNG, png_chunks, tiff_numbers
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -57,15 +57,12 @@ def without_palette(content: bytes) -> bytes:
 
     OpenCV gives a palette's colours, never its indices. For 1280x720 this takes 1.5 ms with the decoding, Pillow 6.0.
     """
-    chunks, place = [PNG], len(PNG)
-    while place + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, place)
-        chunk, place = content[place : place + 12 + length], place + 12 + length
-        name = chunk[4:8]
+    chunks = [PNG]
+    for name, chunk in png_chunks(content):
         if name == b"IHDR":
             header = chunk[4:17] + b"\0" + chunk[18:21]
             chunks.append(chunk[:4] + header + struct.pack(">I", zlib.crc32(header)))
-        elif name not in (b"PLTE", b"tRNS") and place <= len(content):
+        elif name not in (b"PLTE", b"tRNS"):
             chunks.append(chunk)
     return b"".join(chunks)
 

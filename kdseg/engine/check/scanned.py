@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from kdseg.data.scan import Scan
     from kdseg.engine.check.phases import Checked
     from kdseg.engine.machine.processes import Processes
 
@@ -39,14 +40,12 @@ def refuse_defects(checked: Checked, processes: Processes) -> Checked:
     found = Found(checked.loaded)
     warnings: list[str] = []
     if processes.is_main:
-        splits = _scanned(found, checked)
+        splits, warnings = _scanned(found, checked)
         if not found.problems:
             trained = [images for name, images in splits.items() if name != "val"]
             _check_trained(found, checked, processes.world, trained)
             if "val" in splits:
                 _check_judged(found, checked, processes.world, splits["val"])
-            if "train" in splits:
-                warnings += _about_classes(checked, splits["train"])
     found.problems, warnings = processes.agree((found.problems, warnings))
     found.end_of_phase()
     return evolve(checked, warnings=(*checked.warnings, *warnings))
@@ -59,8 +58,6 @@ class ScannedImages:
     files: Sequence[Path]
     sizes: npt.NDArray[np.int64]
     """N×2: height and width."""
-    present: npt.NDArray[np.bool_]
-    """N×C: whether one holds a class."""
 
     def told(self, row: int) -> str:
         """Name one, with its size."""
@@ -76,9 +73,10 @@ class ScannedImages:
         return sorted({*self.smallest(), *self.sizes.argmax(0).tolist()})
 
 
-def _scanned(found: Found, checked: Checked) -> dict[str, ScannedImages]:
-    """Scan the splits that lie in files, and tell of their defects."""
+def _scanned(found: Found, checked: Checked) -> tuple[dict[str, ScannedImages], list[str]]:
+    """Scan the splits that lie in files, tell of their defects, and give warnings of what labels cannot teach."""
     loaded, splits = checked.loaded, {}
+    warnings: list[str] = []
     for name in splits_of(checked):
         split = split_of(checked, name)
         if lie_in_files(split.samples):
@@ -87,8 +85,10 @@ def _scanned(found: Found, checked: Checked) -> dict[str, ScannedImages]:
             key = "data.unlabelled.dataset" if name == "unlabelled" else key
             found.problems += [loaded.problem(key, defect) for defect in gathered(filter(None, scan.defects))]
             files = [first for first, *_ in split.samples.files]  # type: ignore[attr-defined] # it lies in files
-            splits[name] = ScannedImages(files, scan.sizes, scan.present)
-    return splits
+            splits[name] = ScannedImages(files, scan.sizes)
+            if name == "train":
+                warnings += _about_classes(checked, scan)
+    return splits, warnings
 
 
 def _check_judged(found: Found, checked: Checked, world: int, images: ScannedImages) -> None:
@@ -135,7 +135,6 @@ def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[
     images = ScannedImages(
         [file for one in splits for file in one.files],
         np.concatenate([one.sizes for one in splits]),
-        np.concatenate([one.present for one in splits]),
     )
     if (images.sizes == images.sizes[0]).all():  # the first batch has shown all that there is to see
         return
@@ -160,9 +159,9 @@ def _check_trained(found: Found, checked: Checked, world: int, splits: Sequence[
             )
 
 
-def _about_classes(checked: Checked, images: ScannedImages) -> Iterator[str]:
+def _about_classes(checked: Checked, scan: Scan) -> Iterator[str]:
     """Tell which classes labels cannot teach. Where nothing is labelled, that is meant."""
-    unseen = [name for name, there in zip(checked.classes.names, images.present.T, strict=True) if not there.any()]
+    unseen = [name for name, there in zip(checked.classes.names, scan.present.T, strict=True) if not there.any()]
     if unseen and len(unseen) < len(checked.classes):
         yield f"data.dataset: no training image shows {', '.join(unseen)}: labels cannot teach what they do not hold"
 

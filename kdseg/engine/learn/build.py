@@ -206,12 +206,7 @@ def build_gate(recipe: Recipe) -> TurnGate | None:
     turns = recipe.turns
     if turns is None or turns.gate is None:
         return None
-    ctx = GateContext(
-        turns=tuple(dict.fromkeys(turns.order)),
-        order=turns.order,
-        participants=(*recipe.models,),
-        terms=(*recipe.terms,),
-    )
+    ctx = GateContext(order=turns.order, participants=(*recipe.models,), terms=(*recipe.terms,))
     gate = turns.gate.build(ctx)
     for kind, names, known in (("participant", gate.participants, recipe.models), ("term", gate.terms, recipe.terms)):
         for name in names:

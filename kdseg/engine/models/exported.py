@@ -112,29 +112,22 @@ class ExportedModel(SegmentationModel):
             raise KdsegError(
                 f"{display_path(self.file)}: cannot run on {seen}: {type(error).__name__}: {one_line(error)}"
             ) from error
-        wanted, given = self._wanted(images), _described(found)
-        if not isinstance(found, torch.Tensor) or given != wanted:
-            raise KdsegError(
-                f"{display_path(self.file)}: gives {given} for {seen}, and its card says {self.card['output']}, which "
-                f"are {wanted}; tell whoever wrote the exporter"
-            )
-        return found
-
-    def _wanted(self, images: Tensor) -> str:
-        """Describe what its card says that it gives for images."""
         count, _, *size = images.shape
+        kind, shape = torch.uint8, (count, *size)
         if self.gives_logits:
-            return _as_text(torch.float32, [count, len(self.classes), *size])
-        return _as_text(torch.uint8, [count, *size])
+            kind, shape = torch.float32, (count, len(self.classes), *size)
+        if isinstance(found, torch.Tensor) and (found.dtype, found.shape) == (kind, shape):
+            return found
+        given = _as_text(found.dtype, found.shape) if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+        raise KdsegError(
+            f"{display_path(self.file)}: gives {given} for {seen}, and its card says {self.card['output']}, which "
+            f"are {_as_text(kind, shape)}; tell whoever wrote the exporter"
+        )
 
     @staticmethod
     def _array(classes: Tensor) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = classes.numpy()
         return found
-
-
-def _described(found: object) -> str:
-    return _as_text(found.dtype, found.shape) if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
 
 
 def _as_text(kind: torch.dtype, shape: Iterable[int]) -> str:

@@ -14,6 +14,7 @@ from kdseg.engine.folders.checkpoint import (
 )
 from kdseg.engine.folders.run_folder import CHECKPOINTS
 from kdseg.engine.machine.sharding import with_whole_learners
+from kdseg.engine.run.results import save_models
 from kdseg.errors import KdsegError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ log = logging.getLogger("kdseg")
 def save(run: Run) -> None:
     """Write all that a resumed run needs."""
     if run.is_main:
-        run.save_models("last")  # before the checkpoint: a run killed between the two writes them again
+        save_models(run, "last")  # before the checkpoint: a run killed between the two writes them again
         state = {
             "metrics_position": run.recorder.position(),
             "values": run.values,

@@ -13,12 +13,11 @@ from attrs import define, field
 from kdseg.data.labelled import labelled
 from kdseg.data.pictures import comparison, write_image
 from kdseg.engine.folders.files import write_json, write_whole
-from kdseg.engine.folders.run_folder import CONFUSION
-from kdseg.engine.folders.tensor_files import save_weights
 from kdseg.engine.judge.evaluate import evaluate
 from kdseg.engine.machine.sharding import with_whole_learners
-from kdseg.engine.models.model import MODELS, write_card
+from kdseg.engine.models.model import MODELS
 from kdseg.engine.models.whole_image import WholeImage
+from kdseg.engine.run.results import save_confusion, save_model
 from kdseg.engine.run.step_values import StepValues, diverged
 from kdseg.errors import KdsegError, did_you_mean
 from kdseg.metrics.confusion import predicted_classes
@@ -213,12 +212,7 @@ class Run:
         """Write every learner and shadow, ready to use, below `folder`."""
         if self.is_main:
             for name in self.cards:
-                self._save_model(name, folder / name, "best")
-
-    def save_models(self, which: str) -> None:
-        """Write every learner and shadow as it stands, as its best or its last weights."""
-        for name in self.cards:
-            self._save_model(name, self.folder / MODELS / name, which)
+                save_model(self, name, folder / name, "best")
 
     @with_whole_learners
     def save_comparison(self, path: Path, images: int) -> None:
@@ -233,6 +227,10 @@ class Run:
         }
         picture = comparison(chosen, masks, self.classes.colours)
         write_whole(path, lambda draft: write_image(draft, picture))
+
+    def _mask(self, name: str, sample: Sample) -> Image:
+        logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
+        return predicted_classes(logits)[0].cpu().numpy()
 
     def stop(self, reason: str) -> None:
         """End the run as finished, in all processes."""
@@ -297,20 +295,14 @@ class Run:
         self.recorder.write("evaluation", self.step, {"epoch": self.epoch, **found})
         if self.is_main:
             for name, judgement in judgements.items():
-                self._save_confusion(name, judgement)
+                save_confusion(self, name, judgement)
         for name in [name for name in self.cards if name in judged]:
             value, best = self.scores[name][spec.metric], self.best.get(name, {}).get("value", math.nan)
             if math.isnan(best) or value > best:
                 self.best[name] = {"step": self.step, "value": value}
                 if self.is_main:
-                    self._save_model(name, self.folder / MODELS / name, "best")
+                    save_model(self, name, self.folder / MODELS / name, "best")
         return judgements
-
-    def _save_confusion(self, name: str, judgement: Judgement) -> None:
-        folder = self.folder / CONFUSION
-        folder.mkdir(exist_ok=True)
-        matrix = {"step": self.step, "split": "val", "classes": self.classes.names, "matrix": judgement.matrix.tolist()}
-        write_json(folder / f"{name}.json", matrix)
 
     def _is_known(self, participant: Participant) -> bool:
         return isinstance(participant.spec, Frozen) and participant.name in self.scores
@@ -320,13 +312,3 @@ class Run:
         found = {f"val/{name}/{key}": value for name, those in scores.items() for key, value in those.items()}
         self.values.update({name: value for name, value in found.items() if isinstance(value, float)})
         return found
-
-    def _mask(self, name: str, sample: Sample) -> Image:
-        logits = self.predict(name, torch.from_numpy(sample.image.copy()).unsqueeze(0))
-        return predicted_classes(logits)[0].cpu().numpy()
-
-    def _save_model(self, name: str, folder: Path, which: str) -> None:
-        participant: Participant = self.stepper.participants[name]
-        plugin = self.checked.loaded.plugins.registry.entry_of(type(participant.backbone)).path
-        write_card(folder, self.cards[name] | {"step": self.step, "best": self.best.get(name)}, plugin)
-        save_weights(participant.module, folder / f"{which}.safetensors")

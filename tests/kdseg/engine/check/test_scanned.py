@@ -22,7 +22,6 @@ def test_what_is_foreseen_is_what_loading_meets(tall, batch_size, world):
     images = ScannedImages(
         [Path(sample.id) for sample in samples],
         np.array([sample.image.shape[:2] for sample in samples]),
-        np.zeros((len(tall), 0), np.bool_),
     )
     for rank in range(world):
         foreseen = list(mixed_shares(images, eval_shares(len(tall), batch_size=batch_size, rank=rank, world=world)))
